@@ -1,0 +1,66 @@
+/* internal.h: what the C files of the core share and nobody else sees. */
+#ifndef QL_INTERNAL_H
+#define QL_INTERNAL_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quillian.h"
+
+/* Pass a failure on. Only for functions that hold nothing to free at that point. */
+#define QL_TRY(call)                            \
+    do {                                        \
+        int ql_status_ = (call);                \
+        if (ql_status_ != QL_OK) return ql_status_; \
+    } while (0)
+
+/* memory.c. All memory of the core comes through these, so that tests can make the n-th allocation fail.
+ * ql_alloc zeroes; NULL on failure or when count*size overflows. Aligned blocks are freed by ql_free too. */
+void *ql_alloc(size_t count, size_t size_bytes);
+void *ql_alloc_aligned(size_t count, size_t size_bytes, size_t alignment);
+void *ql_realloc(void *block, size_t count, size_t size_bytes);
+void ql_free(void *block);
+
+/* The table of kernels of one instruction set; dispatch.c chooses it once.
+ * dot and l2 score n gathered or consecutive rows: rows[i] are pointers to float rows of dim components.
+ * norm2 is sum(r*r). All accumulate in float32, in an order that is free per ISA. */
+typedef struct ql_kernels {
+    const char *name;
+    float (*dot)(const float *a, const float *b, uint32_t dim);
+    float (*l2)(const float *a, const float *b, uint32_t dim); /* sum((a-b)^2), positive */
+    /* Up to any n rows against one query, the query kept in registers or L1; results into out[n]. */
+    void (*dot_rows)(const float *query, uint32_t dim, const float *const *rows, uint32_t n, float *out);
+    void (*l2_rows)(const float *query, uint32_t dim, const float *const *rows, uint32_t n, float *out);
+    uint32_t (*crc32c)(uint32_t crc, const uint8_t *data, size_t size_bytes);
+} ql_kernels;
+
+extern const ql_kernels ql_kernels_portable;
+#if defined(__x86_64__)
+extern const ql_kernels ql_kernels_avx2;
+extern const ql_kernels ql_kernels_avx512;
+#elif defined(__aarch64__)
+extern const ql_kernels ql_kernels_neon;
+#endif
+const ql_kernels *ql_kernels_active(void); /* dispatch.c; never NULL; cheap enough to call once per query */
+
+/* Code between these two may use the named instruction sets; no per-file flags, on gcc and clang alike. */
+#define QL_PRAGMA(x) _Pragma(#x)
+#if defined(__clang__)
+#define QL_TARGET_BEGIN(isa) QL_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+#define QL_TARGET_END QL_PRAGMA(clang attribute pop)
+#else
+#define QL_TARGET_BEGIN(isa) QL_PRAGMA(GCC push_options) QL_PRAGMA(GCC target(isa))
+#define QL_TARGET_END QL_PRAGMA(GCC pop_options)
+#endif
+
+/* file.c. Whole-or-error input and output: EINTR retried, short counts continued, errno left for QL_E_IO. */
+int ql_file_write(int fd, const void *data, size_t size_bytes, uint64_t offset);
+int ql_file_read(int fd, void *data, size_t size_bytes, uint64_t offset); /* QL_E_CORRUPT at end of file */
+int ql_file_allocate(int fd, uint64_t size_bytes); /* grow with blocks behind it, so a full disk is an error now */
+int ql_file_sync(int fd);
+int ql_map_reserve(size_t size_bytes, void **base); /* address space only; nothing is readable yet */
+int ql_map_zero(size_t size_bytes, void **base);    /* zeroed private memory, paid for page by page as it is touched */
+void ql_map_release(void *base, size_t size_bytes);
+
+#endif

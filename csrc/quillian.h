@@ -1,0 +1,175 @@
+/* quillian.h: the whole public interface of the C core, and the cdef that Python reads.
+ *
+ * Plain declarations and integer constants only; no conditionals, no macros with arguments, so that
+ * bindings/build.py can hand this text to cffi as it is.  Every fallible function returns a status
+ * (QL_OK or QL_E_...), takes its handle first and its outputs last, and writes outputs only on success.
+ * Nothing here prints, exits, or keeps a Python object. */
+#ifndef QUILLIAN_H
+#define QUILLIAN_H
+
+#include <stdint.h>
+
+/* ---- Limits: each has one name, here; Python reads the same one. ---- */
+#define QL_DIM_MAX 16384                   /* components of a vector */
+#define QL_CONCEPTS_MAX 4294967294         /* node numbers are u32; the last one means "none" */
+#define QL_NONE 4294967295                 /* no node, no slot */
+#define QL_ASSOCIATIONS_MAX 1099511627776  /* 2^40 */
+#define QL_TYPES_MAX 4095                  /* association types of one store */
+#define QL_NAMESPACES_MAX 65535
+#define QL_ID_BYTES_MAX 511
+#define QL_TEXT_BYTES_MAX 16777216         /* 16 MiB */
+#define QL_DATA_BYTES_MAX 1048576          /* metadata of one concept, as msgpack: 1 MiB */
+#define QL_FORMAT 1                        /* version of the format on disk */
+
+/* ---- Statuses. For QL_E_IO the cause is in errno. ---- */
+#define QL_OK 0
+#define QL_E_INVALID 1   /* an argument is outside its documented range */
+#define QL_E_MEMORY 2    /* an allocation failed; nothing changed */
+#define QL_E_IO 3        /* a system call failed: see errno */
+#define QL_E_CORRUPT 4   /* a file does not hold what it must */
+#define QL_E_LIMIT 5     /* a limit above would be passed */
+#define QL_E_READONLY 6  /* a writing call on a read-only handle */
+
+/* ---- What a call cost, counted, never timed. Functions add to it. ---- */
+typedef struct ql_cost {
+    uint64_t distances; /* rows scored */
+    uint64_t hops;      /* index nodes expanded */
+    uint64_t edges;     /* associations touched */
+    uint64_t bytes;     /* bytes of rows, codes or edges read */
+} ql_cost;
+
+/* ---- dispatch.c: which instruction set is in use ---- */
+const char *ql_isa(void);           /* "portable", "avx2", "avx512" or "neon" */
+int ql_isa_use(const char *name);   /* for tests: switch tables; QL_E_INVALID if this CPU lacks it. Not thread-safe. */
+
+/* ---- memory.c: tests make the n-th allocation from now fail; 0 switches that off ---- */
+void ql_alloc_fail_at(uint64_t nth);
+uint64_t ql_alloc_count(void);      /* allocations made so far by this process */
+
+/* ---- crc32c.c ---- */
+uint32_t ql_crc32c(uint32_t crc, const void *data, uint64_t size_bytes);
+
+/* ---- kernels: scores of one query against many rows; higher is better ----
+ * DOT: sum(q*r).  L2: -sum((q-r)^2).  COSINE: dot/(|q||r|), 0 when either norm is 0.
+ * rows: row i starts at rows + i*stride floats, stride >= dim. */
+#define QL_DOT 0
+#define QL_L2 1
+#define QL_COSINE 2
+int ql_score_rows(int metric, const float *query, uint32_t dim, const float *rows, uint64_t stride, uint64_t n,
+                  float *scores);
+int ql_score_gather(int metric, const float *query, uint32_t dim, const float *rows, uint64_t stride,
+                    const uint32_t *index, uint64_t n, float *scores);
+
+/* ---- vectors.c: the append-only log of rows ---- */
+typedef struct ql_vectors ql_vectors;
+/* folder: where the segments live (made by the caller); uuid: 16 bytes, the store's. */
+int ql_vectors_open(const char *folder, const uint8_t *uuid, uint32_t dim, int metric, int writable, ql_vectors **vectors);
+void ql_vectors_close(ql_vectors *vectors);
+uint32_t ql_vectors_count(const ql_vectors *vectors); /* rows readable through this handle */
+/* Append n rows, born at `commit`, for the given nodes; written to the file, not yet synced. */
+int ql_vectors_append(ql_vectors *vectors, const float *rows, const uint32_t *nodes, uint32_t n, uint64_t commit,
+                      uint32_t *first_slot);
+int ql_vectors_sync(ql_vectors *vectors); /* one fdatasync per file touched since the last */
+/* Reader side: rows up to count were committed by somebody; map what is new. QL_E_CORRUPT if files are too short. */
+int ql_vectors_extend(ql_vectors *vectors, uint32_t count);
+/* Writer side: forget rows from count on (abort, or the tail that no commit covers); cuts the files. */
+int ql_vectors_truncate(ql_vectors *vectors, uint32_t count);
+/* Slots die at `commit`; 0 revives them (abort). In memory only: the catalog holds the truth. */
+int ql_vectors_retire(ql_vectors *vectors, const uint32_t *slots, uint32_t n, uint64_t commit);
+int ql_vectors_read(const ql_vectors *vectors, const uint32_t *slots, uint32_t n, float *rows);
+int ql_vectors_nodes(const ql_vectors *vectors, const uint32_t *slots, uint32_t n, uint32_t *nodes);
+/* Verify crc32c of rows [from, until); up to capacity bad slots are listed, all are counted. */
+int ql_vectors_check(const ql_vectors *vectors, uint32_t from, uint32_t until, uint32_t *bad, uint32_t capacity,
+                     uint32_t *bad_count);
+
+/* ---- hnsw.c: the index over a prefix of the rows ---- */
+typedef struct ql_hnsw ql_hnsw;
+int ql_hnsw_create(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed, ql_hnsw **index);
+/* Link rows [covered, until) with up to `threads` threads; searches may run meanwhile. */
+int ql_hnsw_extend(ql_hnsw *index, uint32_t until, uint32_t threads);
+uint32_t ql_hnsw_covered(const ql_hnsw *index);
+int ql_hnsw_save(const ql_hnsw *index, const char *path); /* written to path, fsynced; the caller publishes it */
+int ql_hnsw_load(ql_vectors *vectors, const char *path, ql_hnsw **index);
+int ql_hnsw_check(const ql_hnsw *index, uint64_t *unreachable); /* QL_E_CORRUPT on broken links */
+void ql_hnsw_close(ql_hnsw *index); /* the rows must outlive it */
+
+/* ---- nearest neighbours: index over its prefix, exact scan of the tail, one sorted answer ---- */
+typedef struct ql_near_options {
+    uint32_t k;
+    uint32_t ef;             /* beam width of the index search; at least k is used */
+    uint32_t count;          /* rows of the snapshot: slots from here on do not exist */
+    uint64_t commit;         /* of the snapshot: a slot is visible if born <= commit and not dead at commit */
+    uint32_t exact;          /* 1: scan all rows, never the index */
+    uint64_t allowed_nodes;  /* how many nodes `allowed` has bits for; nodes beyond are not allowed */
+    const uint64_t *allowed; /* bit per node, or NULL for all */
+} ql_near_options;
+/* queries (n, dim). Writes per query up to k distinct nodes by score (ties: smaller node first) into nodes and
+ * scores (n, k) and their number into found (n). index may be NULL. Refuses NaN and infinities. */
+int ql_near(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n,
+            const ql_near_options *options, uint32_t *nodes, float *scores, uint32_t *found, ql_cost *cost);
+
+/* ---- graph.c: the log of associations and its adjacency, both directions ---- */
+typedef struct ql_edge { /* one log record; (source, type, target) is the key */
+    uint32_t source;
+    uint32_t target;
+    uint16_t type;   /* below QL_TYPES_MAX */
+    uint16_t flags;  /* QL_EDGE_... */
+    float weight;    /* finite */
+} ql_edge;
+#define QL_EDGE_REMOVE 1 /* the record removes the association instead of setting it */
+#define QL_EDGE_DATA 2   /* confidence, times, source or data stand in the catalog under the key */
+
+#define QL_OUT 1
+#define QL_IN 2
+#define QL_BOTH 3
+
+typedef struct ql_graph ql_graph;
+typedef struct ql_graph_view ql_graph_view; /* a frozen graph: what a snapshot sees */
+int ql_graph_open(const char *path, const uint8_t *uuid, int writable, ql_graph **graph);
+void ql_graph_close(ql_graph *graph); /* views must be released before */
+/* Writer: records join the pending batch, visible to views taken from now on with `pending`. */
+int ql_graph_append(ql_graph *graph, const ql_edge *records, uint64_t n);
+int ql_graph_flush(ql_graph *graph, uint64_t commit, uint64_t *log_bytes); /* write the batch after the committed log; no sync */
+int ql_graph_sync(ql_graph *graph);
+int ql_graph_publish(ql_graph *graph); /* the flushed batch is committed */
+int ql_graph_abort(ql_graph *graph);   /* drop the pending batch, flushed or not */
+/* Any process: replay the log up to log_bytes, which somebody committed. */
+int ql_graph_advance(ql_graph *graph, uint64_t log_bytes);
+int ql_graph_truncate(ql_graph *graph, uint64_t log_bytes); /* writer, at open: cut the tail that no commit covers */
+/* A view of the graph as of log_bytes (<= what was advanced), with the pending batch if pending is 1. */
+int ql_graph_view_open(ql_graph *graph, uint64_t log_bytes, int pending, ql_graph_view **view);
+void ql_graph_view_close(ql_graph_view *view);
+uint64_t ql_graph_view_count(const ql_graph_view *view); /* live associations */
+
+/* Rows that C allocated for the caller: edges sorted per asked node by (type, target), and their CSR offsets. */
+typedef struct ql_edges {
+    uint64_t count;
+    ql_edge *edges;     /* (count,), in the direction stored: source -> target */
+    uint64_t *offsets;  /* (n + 1,): edges of the i-th asked node */
+} ql_edges;
+void ql_edges_free(ql_edges *edges);
+/* Edges that leave (QL_OUT), enter (QL_IN) or touch the n nodes. types: allowed types, or NULL for all. */
+int ql_graph_neighbours(const ql_graph_view *view, const uint32_t *nodes, uint32_t n, int direction,
+                        const uint16_t *types, uint32_t types_count, ql_edges **edges, ql_cost *cost);
+int ql_graph_find(const ql_graph_view *view, uint32_t source, uint16_t type, uint32_t target, int *found, ql_edge *edge);
+int ql_graph_edges(const ql_graph_view *view, ql_edges **edges); /* all, sorted by (source, type, target); offsets NULL */
+
+/* Visited-set expansion: every node within `hops` of the seeds, once, at its smallest hop; score = best product of
+ * weight*discount along a shortest-hop path from a seed, times the seed's score. */
+typedef struct ql_reached {
+    uint64_t count;
+    uint32_t *nodes;   /* seeds first, in the order given; then hop by hop, by node number */
+    float *scores;
+    uint16_t *hops;
+    uint32_t *parents; /* position in this array of the node it came from; QL_NONE for seeds */
+    uint16_t *types;   /* association type taken; 0 for seeds */
+    uint32_t partial;  /* 1: budget_edges stopped it */
+} ql_reached;
+void ql_reached_free(ql_reached *reached);
+int ql_graph_expand(const ql_graph_view *view, const uint32_t *seeds, const float *scores, uint32_t n, uint32_t hops,
+                    int direction, const uint16_t *types, uint32_t types_count, float discount, uint64_t budget_edges,
+                    ql_reached **reached, ql_cost *cost);
+/* Verify batch checksums and record ranges of the committed log; where = byte offset of the first bad batch. */
+int ql_graph_check(ql_graph *graph, uint64_t *where);
+
+#endif

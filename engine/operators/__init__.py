@@ -1,0 +1,1 @@
+"""Operators: one family per file, none importing another."""
