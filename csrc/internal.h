@@ -16,7 +16,8 @@
     } while (0)
 
 /* memory.c. All memory of the core comes through these, so that tests can make the n-th allocation fail.
- * ql_alloc zeroes; NULL on failure or when count*size overflows. Aligned blocks are freed by ql_free too. */
+ * ql_alloc and ql_alloc_aligned zero; NULL on failure or when count*size overflows, never for size 0. What ql_realloc adds
+ * is not zeroed; when it fails the old block stands. Aligned blocks are freed by ql_free too, never passed to ql_realloc. */
 void *ql_alloc(size_t count, size_t size_bytes);
 void *ql_alloc_aligned(size_t count, size_t size_bytes, size_t alignment);
 void *ql_realloc(void *block, size_t count, size_t size_bytes);
@@ -24,7 +25,7 @@ void ql_free(void *block);
 
 /* The table of kernels of one instruction set; dispatch.c chooses it once.
  * dot and l2 score n gathered or consecutive rows: rows[i] are pointers to float rows of dim components.
- * norm2 is sum(r*r). All accumulate in float32, in an order that is free per ISA. */
+ * All accumulate in float32, in the one order that kernels_portable.c defines: every table gives the same bits. */
 typedef struct ql_kernels {
     const char *name;
     float (*dot)(const float *a, const float *b, uint32_t dim);
@@ -34,6 +35,8 @@ typedef struct ql_kernels {
     void (*l2_rows)(const float *query, uint32_t dim, const float *const *rows, uint32_t n, float *out);
     uint32_t (*crc32c)(uint32_t crc, const uint8_t *data, size_t size_bytes);
 } ql_kernels;
+
+uint32_t ql_crc32c_portable(uint32_t crc, const uint8_t *data, size_t size_bytes); /* crc32c.c, for the tables */
 
 extern const ql_kernels ql_kernels_portable;
 #if defined(__x86_64__)

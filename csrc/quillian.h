@@ -40,6 +40,7 @@ typedef struct ql_cost {
 
 /* ---- dispatch.c: which instruction set is in use ---- */
 const char *ql_isa(void);           /* "portable", "avx2", "avx512" or "neon" */
+int ql_isa_check(void);             /* QL_E_INVALID if QUILLIAN_ISA asks for what this CPU lacks: portable is used then */
 int ql_isa_use(const char *name);   /* for tests: switch tables; QL_E_INVALID if this CPU lacks it. Not thread-safe. */
 
 /* ---- memory.c: tests make the n-th allocation from now fail; 0 switches that off ---- */
@@ -51,7 +52,8 @@ uint32_t ql_crc32c(uint32_t crc, const void *data, uint64_t size_bytes);
 
 /* ---- kernels: scores of one query against many rows; higher is better ----
  * DOT: sum(q*r).  L2: -sum((q-r)^2).  COSINE: dot/(|q||r|), 0 when either norm is 0.
- * rows: row i starts at rows + i*stride floats, stride >= dim. */
+ * rows: row i starts at rows + i*stride floats, stride >= dim.  QL_E_INVALID if the query or a score is not finite;
+ * scores are unspecified then.  The same bits for every instruction set and either function. */
 #define QL_DOT 0
 #define QL_L2 1
 #define QL_COSINE 2
