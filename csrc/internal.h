@@ -64,6 +64,9 @@ int ql_file_allocate(int fd, uint64_t size_bytes); /* grow with blocks behind it
 int ql_file_sync(int fd);
 int ql_map_reserve(size_t size_bytes, void **base); /* address space only; nothing is readable yet */
 int ql_map_zero(size_t size_bytes, void **base);    /* zeroed private memory, paid for page by page as it is touched */
+/* Place size_bytes of a file from offset (a multiple of 4096) at `at`, inside memory reserved above. It may reach past
+ * the file's end, where it must not be touched. private: writable here, and the file never changes. */
+int ql_map_file(int fd, uint64_t offset, size_t size_bytes, int private, void *at);
 void ql_map_release(void *base, size_t size_bytes);
 
 #endif
