@@ -1,6 +1,6 @@
 """The cffi build of the C core: `csrc/quillian.h` is the one cdef, `csrc/*.c` the one module.
 
-Run by setuptools (`cffi_modules` in setup.py). The inner loop is `python setup.py build_ext --inplace`.
+Run by setuptools (`cffi_modules` in setup.py). Inner loop: `python setup.py build_ext --inplace`.
 """
 
 import re

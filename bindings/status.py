@@ -2,7 +2,6 @@
 
 import os
 
-from ._core import ffi, lib
 from ..errors import (
     CorruptError,
     InvalidError,
@@ -12,6 +11,7 @@ from ..errors import (
     ReadOnlyError,
     StorageError,
 )
+from ._core import ffi, lib
 
 ERRORS: dict[int, type[QuillianError]] = {
     lib.QL_E_INVALID: InvalidError,

@@ -75,8 +75,7 @@ class Reference:
         self.uniform = full(uniform, bool)
         self.mp_driven = full(mp_driven, bool)
         self.neg_input = neg_input
-        self.first_id = first_id
-        self.syn_delay = syn_delay
+        self.first_id, self.syn_delay = first_id, syn_delay
         self.potentials = np.zeros(n, np.float32)
         self.countdown = np.zeros(n, np.int64)
         self.consecutive = np.zeros(n, np.int64)
