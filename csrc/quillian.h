@@ -174,4 +174,23 @@ int ql_graph_expand(const ql_graph_view *view, const uint32_t *seeds, const floa
 /* Verify batch checksums and record ranges of the committed log; where = byte offset of the first bad batch. */
 int ql_graph_check(ql_graph *graph, uint64_t *where);
 
+/* ---- csr.c: plain undirected graphs, both arcs of an edge stored; weights are a separate column or NULL for ones ---- */
+typedef struct ql_csr {
+    uint32_t n;
+    const uint64_t *offsets; /* (n + 1,): row v is targets[offsets[v] .. offsets[v + 1]) */
+    const uint32_t *targets; /* (offsets[n],) */
+} ql_csr;
+/* Every other function on a ql_csr trusts one that passed this. weights: a 4-byte column of `arcs`, or NULL. */
+int ql_csr_check(const ql_csr *graph, uint64_t arcs, const void *weights, uint32_t *symmetric, uint32_t *sorted);
+/* From m edges, loops dropped, parallel edges added: offsets (n + 1); targets_out and sums (2 m), offsets[n] of them used. */
+int ql_csr_build(uint32_t n, const uint32_t *sources, const uint32_t *targets, const double *weights, uint64_t m,
+                 uint64_t *offsets, uint32_t *targets_out, double *sums);
+
+/* ---- components.c ---- */
+void ql_components(const ql_csr *graph, uint32_t *labels, uint32_t *count, ql_cost *cost);
+
+/* ---- cut.c: the exact global minimum cut. side (n,): 1 for the smaller part ---- */
+int ql_cut_global(const ql_csr *graph, const uint32_t *weights, uint64_t seed, uint64_t *value, uint8_t *side,
+                  uint32_t *rounds, ql_cost *cost);
+
 #endif

@@ -13,7 +13,7 @@ LAYERS = (
     "errors records layout locking",
     "bindings",
     "vectors associations text catalog tiers selection spiking filters bitmaps embedders"
-    " bundle reading",
+    " bundle reading cutting coherence",
     "directory",
     "snapshot",
     "query",
