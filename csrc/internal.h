@@ -40,6 +40,7 @@ uint32_t ql_crc32c_portable(uint32_t crc, const uint8_t *data, size_t size_bytes
 
 extern const ql_kernels ql_kernels_portable;
 #if defined(__x86_64__)
+uint32_t ql_crc32c_sse42(uint32_t crc, const uint8_t *data, size_t size_bytes); /* kernels_avx2.c, for both tables */
 extern const ql_kernels ql_kernels_avx2;
 extern const ql_kernels ql_kernels_avx512;
 #elif defined(__aarch64__)

@@ -1,11 +1,13 @@
 /* memory.c: every allocation of the core.
  *
- * One door to malloc for two reasons: a product of sizes that does not fit is refused in one place, and tests can make
- * the n-th allocation fail, so that every error path of the core is walked and not only believed.
+ * One door to malloc for two reasons: a product of sizes that does not fit is refused in one place,
+ * and tests can make the n-th allocation fail, so that every error path of the core is walked and
+ * not only believed.
  *
- * The two counters are the only state here and the core's only globals beside the kernel table.  They are atomic and
- * relaxed: they order nothing, they only count.  An attempt counts whether it succeeds or not, so "fail the n-th"
- * for n = 1.. walks through all of them: a run that made c attempts is covered after c+1 runs. */
+ * The two counters are the only state here and the core's only globals beside the kernel table.
+ * They are atomic and relaxed: they order nothing, they only count.  An attempt counts whether it
+ * succeeds or not, so "fail the n-th" for n = 1.. walks through all of them: a run that made c
+ * attempts is covered after c+1 runs. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,18 +1,20 @@
 /* score.c: one query against many rows, consecutive or gathered, on top of the active table.
  *
- * What is refused.  The query is looked at before anything else: d components against n*d of work.  Rows are not: that
- * would read them twice.  Instead each score is looked at, one number per row: a NaN or an infinity in a row always makes its
- * score NaN or infinite, and so does a sum that leaves float32.  Either is QL_E_INVALID, and then `scores` is unspecified
- * (the one exception to "outputs only on success": the alternative is a second buffer or a second pass).
+ * What is refused.  The query is looked at before anything else: d components against n*d of work.
+ * Rows are not: that would read them twice.  Instead each score is looked at, one number per row: a
+ * NaN or an infinity in a row always makes its score NaN or infinite, and so does a sum that leaves
+ * float32.  Either is QL_E_INVALID, and then `scores` is unspecified (the one exception to "outputs
+ * only on success": the alternative is a second buffer or a second pass).
  *
- * Cosine is computed as (float)(dot / sqrt(|q|^2 * |r|^2)), the quotient in double, cut to [-1, 1].  The three sums are
- * float32 sums of the table as long as they stay within [2^-80, 2^100]; a vector of tiny or huge components would underflow or
- * overflow there, and is done again in double, where every float32 vector of QL_DIM_MAX components fits. */
+ * Cosine is computed as (float)(dot / sqrt(|q|^2 * |r|^2)), the quotient in double, cut to [-1, 1].
+ * The three sums are float32 sums of the table as long as they stay within [2^-80, 2^100]; a vector
+ * of tiny or huge components would underflow or overflow there, and is done again in double, where
+ * every float32 vector of QL_DIM_MAX components fits. */
 #include <math.h>
 
 #include "internal.h"
 
-#define BLOCK 64 /* row pointers handed to the table at a time */
+#define BLOCK      64 /* row pointers handed to the table at a time */
 #define SQUARE_MIN 0x1p-80f
 #define SQUARE_MAX 0x1p+100f
 
@@ -44,8 +46,8 @@ static int is_comfortable(float square)
 }
 
 /* query_square: dot(query, query). scores holds the dots and becomes the cosines. */
-static void dots_to_cosines(const ql_kernels *table, const float *query, uint32_t dim, float query_square,
-                            const float *const *rows, uint32_t n, float *scores)
+static void dots_to_cosines(const ql_kernels *table, const float *query, uint32_t dim,
+                            float query_square, const float *const *rows, uint32_t n, float *scores)
 {
     for (uint32_t i = 0; i < n; i++) {
         float square = table->dot(rows[i], rows[i], dim);
@@ -55,12 +57,14 @@ static void dots_to_cosines(const ql_kernels *table, const float *query, uint32_
             cosine = (float)(scores[i] / sqrt((double)query_square * square));
         else
             cosine = cosine_in_double(query, rows[i], dim);
-        scores[i] = cosine > 1 ? 1 : cosine < -1 ? -1 : cosine; /* NaN passes and is refused by the caller */
+        if (cosine > 1) cosine = 1;
+        if (cosine < -1) cosine = -1;
+        scores[i] = cosine; /* NaN passes and is refused by the caller */
     }
 }
 
-static void score_block(const ql_kernels *table, int metric, const float *query, uint32_t dim, float query_square,
-                        const float *const *rows, uint32_t n, float *scores)
+static void score_block(const ql_kernels *table, int metric, const float *query, uint32_t dim,
+                        float query_square, const float *const *rows, uint32_t n, float *scores)
 {
     if (metric == QL_L2) {
         table->l2_rows(query, dim, rows, n, scores);
@@ -88,21 +92,22 @@ static int score(int metric, const float *query, uint32_t dim, const float *rows
     for (uint64_t from = 0; from < n; from += BLOCK) {
         uint32_t count = n - from < BLOCK ? (uint32_t)(n - from) : BLOCK;
 
-        for (uint32_t i = 0; i < count; i++) block[i] = rows + (index ? index[from + i] : from + i) * stride;
+        for (uint32_t i = 0; i < count; i++)
+            block[i] = rows + (index ? index[from + i] : from + i) * stride;
         score_block(table, metric, query, dim, query_square, block, count, scores + from);
         if (!is_finite(scores + from, count)) return QL_E_INVALID;
     }
     return QL_OK;
 }
 
-int ql_score_rows(int metric, const float *query, uint32_t dim, const float *rows, uint64_t stride, uint64_t n,
-                  float *scores)
+int ql_score_rows(int metric, const float *query, uint32_t dim, const float *rows, uint64_t stride,
+                  uint64_t n, float *scores)
 {
     return score(metric, query, dim, rows, stride, NULL, n, scores);
 }
 
-int ql_score_gather(int metric, const float *query, uint32_t dim, const float *rows, uint64_t stride,
-                    const uint32_t *index, uint64_t n, float *scores)
+int ql_score_gather(int metric, const float *query, uint32_t dim, const float *rows,
+                    uint64_t stride, const uint32_t *index, uint64_t n, float *scores)
 {
     if (n && !index) return QL_E_INVALID;
     return score(metric, query, dim, rows, stride, index, n, scores);

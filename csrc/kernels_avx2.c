@@ -1,0 +1,137 @@
+/* kernels_avx2.c: the kernels for x86-64 with AVX2, in the order of additions of
+ * kernels_portable.c.
+ *
+ * Lanes 0..31 are four registers of eight.  Two rows are summed at a time: eight sums in flight
+ * hide the latency of the addition, and one load of the query serves both.  The region does not
+ * name "fma", so no compiler can fuse. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LANES  32
+#define WIDTH  8
+#define ALWAYS static inline __attribute__((always_inline))
+
+enum { DOT, L2 };
+
+QL_TARGET_BEGIN("avx2,sse4.2")
+
+/* Fold halves: 16 and 8 between registers, 4, 2 and 1 inside. */
+ALWAYS float folded(const __m256 *sums)
+{
+    __m256 eight = _mm256_add_ps(_mm256_add_ps(sums[0], sums[2]), _mm256_add_ps(sums[1], sums[3]));
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+ALWAYS __m256 added(int kind, __m256 sum, __m256 a, __m256 b)
+{
+    __m256 x = kind == DOT ? a : _mm256_sub_ps(a, b);
+
+    return _mm256_add_ps(sum, _mm256_mul_ps(x, kind == DOT ? b : x));
+}
+
+/* Ones for the first `count` of eight lanes. */
+ALWAYS __m256i mask_of(int count)
+{
+    static const int32_t window[2 * WIDTH] = {-1, -1, -1, -1, -1, -1, -1, -1};
+
+    count = count < 0 ? 0 : count > WIDTH ? WIDTH : count;
+    return _mm256_loadu_si256((const __m256i *)(window + WIDTH - count));
+}
+
+/* n: a constant at every call, so that sums stay in registers. */
+ALWAYS void score(int kind, const float *query, uint32_t dim, const float *const *rows, int n,
+                  float *out)
+{
+    __m256 sums[2][4];
+    uint32_t whole = dim / LANES * LANES;
+
+    for (int r = 0; r < n; r++)
+        for (int g = 0; g < 4; g++) sums[r][g] = _mm256_setzero_ps();
+    for (uint32_t i = 0; i < whole; i += LANES)
+        for (int g = 0; g < 4; g++) {
+            __m256 part = _mm256_loadu_ps(query + i + WIDTH * g);
+
+            for (int r = 0; r < n; r++)
+                sums[r][g] = added(kind, sums[r][g], part,
+                                   _mm256_loadu_ps(rows[r] + i + WIDTH * g));
+        }
+    if (whole < dim)
+        for (int g = 0; g < 4; g++) {
+            __m256i mask = mask_of((int)(dim - whole) - WIDTH * g);
+            __m256 part = _mm256_maskload_ps(query + whole + WIDTH * g, mask);
+
+            for (int r = 0; r < n; r++)
+                sums[r][g] = added(kind, sums[r][g], part,
+                                   _mm256_maskload_ps(rows[r] + whole + WIDTH * g, mask));
+        }
+    for (int r = 0; r < n; r++) out[r] = folded(sums[r]);
+}
+
+static float dot(const float *a, const float *b, uint32_t dim)
+{
+    float result;
+
+    score(DOT, a, dim, &b, 1, &result);
+    return result;
+}
+
+static float l2(const float *a, const float *b, uint32_t dim)
+{
+    float result;
+
+    score(L2, a, dim, &b, 1, &result);
+    return result;
+}
+
+static void dot_rows(const float *query, uint32_t dim, const float *const *rows, uint32_t n,
+                     float *out)
+{
+    uint32_t i = 0;
+
+    for (; i + 2 <= n; i += 2) score(DOT, query, dim, rows + i, 2, out + i);
+    if (i < n) score(DOT, query, dim, rows + i, 1, out + i);
+}
+
+static void l2_rows(const float *query, uint32_t dim, const float *const *rows, uint32_t n,
+                    float *out)
+{
+    uint32_t i = 0;
+
+    for (; i + 2 <= n; i += 2) score(L2, query, dim, rows + i, 2, out + i);
+    if (i < n) score(L2, query, dim, rows + i, 1, out + i);
+}
+
+/* One instruction per eight bytes; three cycles each, as every step waits for the last. */
+uint32_t ql_crc32c_sse42(uint32_t crc, const uint8_t *data, size_t size_bytes)
+{
+    uint64_t state = ~crc;
+
+    for (; size_bytes >= 8; size_bytes -= 8, data += 8) {
+        uint64_t word;
+
+        memcpy(&word, data, sizeof word);
+        state = _mm_crc32_u64(state, word);
+    }
+    while (size_bytes--) state = _mm_crc32_u8((uint32_t)state, *data++);
+    return ~(uint32_t)state;
+}
+
+QL_TARGET_END
+
+const ql_kernels ql_kernels_avx2 = {
+    .name = "avx2",
+    .dot = dot,
+    .l2 = l2,
+    .dot_rows = dot_rows,
+    .l2_rows = l2_rows,
+    .crc32c = ql_crc32c_sse42,
+};
+#else
+typedef int ql_kernels_avx2_are_for_x86_64; /* C wants a declaration in every file */
+#endif

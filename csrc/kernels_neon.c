@@ -1,0 +1,130 @@
+/* kernels_neon.c: the kernels for 64-bit Arm, in the order of additions of kernels_portable.c.
+ *
+ * Lanes 0..31 are eight registers of four.  Two rows are summed at a time: sixteen sums of the
+ * thirty-two registers, one load of the query for both.  There is no masked load: the last
+ * components are copied into a block of zeros. */
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define LANES  32
+#define WIDTH  4
+#define GROUPS 8
+#define ALWAYS static inline __attribute__((always_inline))
+
+enum { DOT, L2 };
+
+/* Fold halves: 16, 8 and 4 between registers, 2 and 1 inside. */
+ALWAYS float folded(const float32x4_t *sums)
+{
+    float32x4_t low = vaddq_f32(vaddq_f32(sums[0], sums[4]), vaddq_f32(sums[2], sums[6]));
+    float32x4_t high = vaddq_f32(vaddq_f32(sums[1], sums[5]), vaddq_f32(sums[3], sums[7]));
+    float32x4_t four = vaddq_f32(low, high);
+    float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+
+ALWAYS float32x4_t added(int kind, float32x4_t sum, float32x4_t a, float32x4_t b)
+{
+    float32x4_t x = kind == DOT ? a : vsubq_f32(a, b);
+
+    return vaddq_f32(sum, vmulq_f32(x, kind == DOT ? b : x)); /* never vfmaq: see the definition */
+}
+
+/* n: a constant at every call, so that sums stay in registers. */
+ALWAYS void score(int kind, const float *query, uint32_t dim, const float *const *rows, int n,
+                  float *out)
+{
+    float32x4_t sums[2][GROUPS];
+    uint32_t whole = dim / LANES * LANES;
+
+    for (int r = 0; r < n; r++)
+        for (int g = 0; g < GROUPS; g++) sums[r][g] = vdupq_n_f32(0);
+    for (uint32_t i = 0; i < whole; i += LANES)
+        for (int g = 0; g < GROUPS; g++) {
+            float32x4_t part = vld1q_f32(query + i + WIDTH * g);
+
+            for (int r = 0; r < n; r++)
+                sums[r][g] = added(kind, sums[r][g], part, vld1q_f32(rows[r] + i + WIDTH * g));
+        }
+    if (whole < dim) {
+        float padded_query[LANES] = {0};
+        float padded[LANES] = {0};
+
+        memcpy(padded_query, query + whole, (dim - whole) * sizeof(float));
+        for (int r = 0; r < n; r++) {
+            memcpy(padded, rows[r] + whole, (dim - whole) * sizeof(float));
+            for (int g = 0; g < GROUPS; g++)
+                sums[r][g] = added(kind, sums[r][g], vld1q_f32(padded_query + WIDTH * g),
+                                   vld1q_f32(padded + WIDTH * g));
+        }
+    }
+    for (int r = 0; r < n; r++) out[r] = folded(sums[r]);
+}
+
+static float dot(const float *a, const float *b, uint32_t dim)
+{
+    float result;
+
+    score(DOT, a, dim, &b, 1, &result);
+    return result;
+}
+
+static float l2(const float *a, const float *b, uint32_t dim)
+{
+    float result;
+
+    score(L2, a, dim, &b, 1, &result);
+    return result;
+}
+
+static void dot_rows(const float *query, uint32_t dim, const float *const *rows, uint32_t n,
+                     float *out)
+{
+    uint32_t i = 0;
+
+    for (; i + 2 <= n; i += 2) score(DOT, query, dim, rows + i, 2, out + i);
+    if (i < n) score(DOT, query, dim, rows + i, 1, out + i);
+}
+
+static void l2_rows(const float *query, uint32_t dim, const float *const *rows, uint32_t n,
+                    float *out)
+{
+    uint32_t i = 0;
+
+    for (; i + 2 <= n; i += 2) score(L2, query, dim, rows + i, 2, out + i);
+    if (i < n) score(L2, query, dim, rows + i, 1, out + i);
+}
+
+/* The instruction by hand: gcc and clang spell both its intrinsic and its target differently. */
+static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size_bytes)
+{
+    crc = ~crc;
+    for (; size_bytes >= 8; size_bytes -= 8, data += 8) {
+        uint64_t word;
+
+        memcpy(&word, data, sizeof word);
+        __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(crc) : "r"(word));
+    }
+    while (size_bytes--) {
+        uint32_t byte = *data++;
+
+        __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(crc) : "r"(byte));
+    }
+    return ~crc;
+}
+
+const ql_kernels ql_kernels_neon = {
+    .name = "neon",
+    .dot = dot,
+    .l2 = l2,
+    .dot_rows = dot_rows,
+    .l2_rows = l2_rows,
+    .crc32c = crc32c,
+};
+#else
+typedef int ql_kernels_neon_are_for_aarch64; /* C wants a declaration in every file */
+#endif

@@ -1,0 +1,88 @@
+/* kernels_check.c: every table of this CPU against the portable one, bit by bit, without Python.
+ *
+ * For CPUs that only an emulator has here: tests/test_dispatch.py compiles it for them.  Prints
+ * what QUILLIAN_ISA and the CPU came to, then one line per instruction set; exits with 1 at the
+ * first difference. */
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define DIM_MAX 1200
+#define ROWS    9
+
+static uint64_t state = 88172645463325252u;
+static float query[DIM_MAX + 4];
+static float rows[ROWS][DIM_MAX + 4];
+
+static uint32_t next(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 32);
+}
+
+/* Mostly ordinary, some denormal, some zero of either sign. */
+static float component(void)
+{
+    uint32_t kind = next() % 16;
+    float value = (float)((int32_t)next()) * 0x1p-31f;
+
+    return kind == 0 ? value * 0x1p-140f : kind == 1 ? 0.0f * value : value;
+}
+
+static int differs(const ql_kernels *table, uint32_t dim, uint32_t offset, uint32_t n)
+{
+    const ql_kernels *plain = &ql_kernels_portable;
+    const float *pointers[ROWS];
+    float got[2][ROWS];
+    float want[2][ROWS];
+
+    for (uint32_t i = 0; i < n; i++) pointers[i] = rows[i] + (offset + i) % 4;
+    table->dot_rows(query + offset, dim, pointers, n, got[0]);
+    table->l2_rows(query + offset, dim, pointers, n, got[1]);
+    plain->dot_rows(query + offset, dim, pointers, n, want[0]);
+    plain->l2_rows(query + offset, dim, pointers, n, want[1]);
+    for (uint32_t i = 0; i < n; i++) {
+        float one[2] = {table->dot(query + offset, pointers[i], dim),
+                        table->l2(query + offset, pointers[i], dim)};
+
+        for (int kind = 0; kind < 2; kind++) {
+            if (memcmp(&got[kind][i], &want[kind][i], sizeof(float))) return 1;
+            if (memcmp(&one[kind], &want[kind][i], sizeof(float))) return 1;
+        }
+    }
+    return table->crc32c(dim, (const uint8_t *)query + offset, dim) !=
+           plain->crc32c(dim, (const uint8_t *)query + offset, dim);
+}
+
+static int checked(const char *name)
+{
+    if (ql_isa_use(name) != QL_OK) {
+        printf("%s absent\n", name);
+        return 1;
+    }
+    for (uint32_t dim = 0; dim <= DIM_MAX; dim += dim < 140 ? 1 : 53)
+        for (uint32_t n = 0; n <= ROWS; n++)
+            if (differs(ql_kernels_active(), dim, dim % 4, n)) {
+                printf("%s differs at dim %u, %u rows\n", name, dim, n);
+                return 0;
+            }
+    printf("%s equal\n", name);
+    return 1;
+}
+
+int main(void)
+{
+    static const char *const names[] = {"portable", "avx2", "avx512", "neon"};
+
+    for (uint32_t i = 0; i < DIM_MAX + 4; i++) {
+        query[i] = component();
+        for (uint32_t r = 0; r < ROWS; r++) rows[r][i] = component();
+    }
+    printf("chosen %s%s\n", ql_isa(), ql_isa_check() == QL_OK ? "" : ", not what was asked");
+    for (int i = 0; i < 4; i++)
+        if (!checked(names[i])) return 1;
+    return 0;
+}
