@@ -2,6 +2,7 @@
 
 QuillianError
     InvalidError (ValueError)        an argument is outside its documented range
+        BadRecordError               a record of a file cannot be read or stored
     NotFoundError (KeyError)         no such concept, association, type or store
     ConflictError (ValueError)       an id exists already, or two writers want different things
     LimitError (ValueError)          a limit of csrc/quillian.h would be passed
@@ -23,6 +24,15 @@ class QuillianError(Exception):
 
 class InvalidError(QuillianError, ValueError):
     """An argument is outside its documented range."""
+
+
+class BadRecordError(InvalidError):
+    """A record of a file cannot be read or stored: where it stands ("file:line"), and why."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
+        self.reason = reason
 
 
 class NotFoundError(QuillianError, KeyError):

@@ -1,0 +1,29 @@
+"""Readers: from files to plain records (Items and Edges). They know nothing of a store."""
+
+from ..errors import BadRecordError
+from .fields import Fields
+from .files import FORMATS, STDIN, Layout, format_of, read_stream, reading
+from .items import Edge, Item, OnBad, refuse, stable_id
+from .packages import available, read_packages
+from .wordnet import POINTERS, find_folder, read_wordnet
+
+__all__ = [
+    "FORMATS",
+    "POINTERS",
+    "STDIN",
+    "BadRecordError",
+    "Edge",
+    "Fields",
+    "Item",
+    "Layout",
+    "OnBad",
+    "available",
+    "find_folder",
+    "format_of",
+    "read_packages",
+    "read_stream",
+    "read_wordnet",
+    "reading",
+    "refuse",
+    "stable_id",
+]
