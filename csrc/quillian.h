@@ -193,4 +193,17 @@ void ql_components(const ql_csr *graph, uint32_t *labels, uint32_t *count, ql_co
 int ql_cut_global(const ql_csr *graph, const uint32_t *weights, uint64_t seed, uint64_t *value, uint8_t *side,
                   uint32_t *rounds, ql_cost *cost);
 
+/* ---- flow.c: minimum cuts between two vertices or groups, and cut trees. One thread per handle ---- */
+#define QL_FLOW_WEIGHT_MAX 2147483647
+#define QL_FLOW_PATHS_MAX 64 /* augmenting paths before Dinic takes over */
+typedef struct ql_flow ql_flow;
+int ql_flow_open(const ql_csr *graph, const uint32_t *weights, ql_flow **flow);
+void ql_flow_close(ql_flow *flow);
+/* members (n,): `count` vertices of one side, the sources' if source_side is 1. limit 0: none. */
+int ql_flow_cut(ql_flow *flow, const uint32_t *sources, uint32_t sources_count, const uint32_t *targets,
+                uint32_t targets_count, uint64_t limit, uint64_t *value, uint32_t *members, uint32_t *count,
+                uint32_t *source_side, ql_cost *cost);
+int ql_flow_tree(ql_flow *flow, const uint32_t *terminals, uint32_t k, uint32_t *parents, uint64_t *weights,
+                 ql_cost *cost);
+
 #endif

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .bindings.csr import Csr, build
 from .bindings.cut import global_cut
+from .bindings.flow import Flow, FlowCut
 from .errors import InvalidError
 
 UInt64 = NDArray[np.uint64]
@@ -31,7 +32,7 @@ class Network:
     """An undirected graph over node numbers.
 
     nodes (n,) ascending; graph: their positions, integer weights; strengths (arcs,): the weights
-    given; quantum: what one unit of the integer weights is worth (0.5 ulp of the largest is lost).
+    given; quantum: what one unit of the integer weights is worth.
     """
 
     nodes: UInt64
@@ -54,14 +55,14 @@ def quantised(weights: NDArray[np.float64]) -> tuple[NDArray[np.uint32], float]:
     """Weights as integers of at least 1, and the worth of one unit.
 
     The unit is a power of two times the greatest common divisor: integers and short binary
-    fractions are exact, anything else keeps 32 bits.
+    fractions are exact, anything else keeps 31 bits.
     """
     if len(weights) == 0:
         return np.empty(0, np.uint32), 1.0
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise InvalidError("want finite weights above 0")
-    unit = float(2.0 ** (np.frexp(weights.max())[1] - 32))
-    units = np.clip(np.rint(weights / unit), 1, 2**32 - 1).astype(np.uint64)
+    unit = float(2.0 ** (np.frexp(weights.max())[1] - 31))
+    units = np.clip(np.rint(weights / unit), 1, 2**31 - 1).astype(np.uint64)
     divisor = int(np.gcd.reduce(units))
     return (units // divisor).astype(np.uint32), unit * divisor
 
@@ -122,3 +123,51 @@ def min_cut(net: Network, seed: int = 0) -> Cut:
     Raises InvalidError for fewer than 2 nodes.
     """
     return cut_of(net, global_cut(net.graph, seed).side)
+
+
+def cut_between(net: Network, sources: ArrayLike, targets: ArrayLike) -> Cut:
+    """The lightest cut between two disjoint groups of node numbers; its side is the smaller one.
+
+    Raises InvalidError if a group is empty, shares a node with the other or leaves the network.
+    """
+    found = Flow(net.graph).cut(net.positions(sources), net.positions(targets))
+    return cut_of(net, side_of(net, found))
+
+
+def side_of(net: Network, found: FlowCut) -> NDArray[np.bool_]:
+    """The sources' side of a cut, as positions (n,) bool."""
+    side = np.zeros(net.graph.n, np.bool_)
+    side[found.members] = True
+    return side if found.source_side else ~side
+
+
+def tie(net: Network, first: ArrayLike, second: ArrayLike) -> float:
+    """How strongly two groups hold together, in [0, 1].
+
+    The weight of their minimum cut over the weight at the lighter group's nodes: 1 when every
+    association of the lighter group leads to the other one, 0 when no path does.
+    """
+    groups = net.positions(first), net.positions(second)
+    strengths = np.concatenate([[0.0], np.cumsum(net.strengths)])
+    begins, ends = strengths[net.graph.offsets[:-1]], strengths[net.graph.offsets[1:]]
+    lighter = min(float((ends - begins)[group].sum()) for group in groups)
+    if lighter == 0:
+        return 0.0
+    value = Flow(net.graph).cut(*groups).value * net.quantum
+    return min(value / lighter, 1.0)
+
+
+def cut_tree(net: Network, nodes: ArrayLike) -> list[tuple[int, int, float]]:
+    """A Gomory-Hu tree of some nodes: edges (node, parent, weight), one per node but the first.
+
+    The lightest edge on the path between two nodes weighs what their minimum cut does.
+    Cost: one flow per node; meant for up to a few thousand of them.
+    """
+    terminals = net.positions(nodes)
+    parents, weights = Flow(net.graph).tree(terminals)
+    numbers = net.nodes[terminals].tolist()
+    return [
+        (numbers[i], numbers[parent], weight * net.quantum)
+        for i, (parent, weight) in enumerate(zip(parents.tolist(), weights.tolist(), strict=True))
+        if i
+    ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from quillian.cutting import cut_of, min_cut, network, quantised
+from quillian.cutting import cut_between, cut_of, cut_tree, min_cut, network, quantised, tie
 from quillian.errors import InvalidError
 
 
@@ -34,7 +34,7 @@ def test_edges_that_leave_the_nodes_are_dropped() -> None:
 
 
 def test_quantised_keeps_integers_and_binary_fractions_exact() -> None:
-    for weights in ([1, 2, 3], [6, 9], [0.5, 0.25, 4], [2.0**31, 2.0**31 - 1]):
+    for weights in ([1, 2, 3], [6, 9], [0.5, 0.25, 4], [2.0**30, 2.0**30 - 1]):
         units, quantum = quantised(np.array(weights, float))
         assert (units * quantum).tolist() == weights
     assert quantised(np.array([6.0, 9.0]))[0].tolist() == [2, 3]
@@ -44,7 +44,7 @@ def test_quantised_loses_at_most_half_a_unit() -> None:
     weights = np.random.default_rng(5).random(1000) + 1e-6
     units, quantum = quantised(weights)
     assert np.abs(units * quantum - weights).max() <= quantum / 2
-    assert quantum <= weights.max() / 2**30
+    assert quantum <= weights.max() / 2**29
 
 
 def test_cut_of_counts_from_the_smaller_side() -> None:
@@ -61,3 +61,33 @@ def test_strangers_and_bad_weights_are_refused() -> None:
         network([1], [2], [0.0])
     with pytest.raises(InvalidError):
         network([1, 2], [2])
+
+
+def test_cut_between_groups_names_the_edges() -> None:
+    net = network([1, 1, 2, 3, 4], [2, 3, 4, 4, 5], [0.5, 0.25, 1, 1, 9])
+    cut = cut_between(net, [1], [4, 5])
+    assert cut.value == 0.75
+    assert cut.side.tolist() == [1]
+    assert sorted(map(sorted, cut.edges.tolist())) == [[1, 2], [1, 3]]
+
+
+def test_tie_is_one_inside_a_pair_and_zero_across_a_gap() -> None:
+    net = network([1, 3, 3], [2, 4, 5], [2.5, 1, 1])
+    assert tie(net, [1], [2]) == 1.0
+    assert tie(net, [1], [3]) == 0.0
+    assert tie(net, [3], [4]) == 1.0
+
+
+def test_tie_of_two_ends_of_a_path_of_different_weights() -> None:
+    assert tie(network([1, 2], [2, 3], [4, 1]), [1], [3]) == 1.0
+    assert tie(network([1, 2, 3], [2, 3, 4], [4, 1, 4]), [1], [4]) == 0.25
+
+
+def test_tie_of_a_node_without_edges_is_zero() -> None:
+    assert tie(network([1], [2], nodes=[1, 2, 3]), [3], [1]) == 0.0
+
+
+def test_cut_tree_of_a_path_is_its_edges() -> None:
+    tree = cut_tree(network([10, 20, 30], [20, 30, 40], [3, 1, 2]), [10, 20, 30, 40])
+    assert sorted(weight for _, _, weight in tree) == [1, 2, 3]
+    assert {node for node, _, _ in tree} == {20, 30, 40}
