@@ -141,7 +141,7 @@ int ql_graph_truncate(ql_graph *graph, uint64_t log_bytes); /* writer, at open: 
 /* A view of the graph as of log_bytes (<= what was advanced), with the pending batch if pending is 1. */
 int ql_graph_view_open(ql_graph *graph, uint64_t log_bytes, int pending, ql_graph_view **view);
 void ql_graph_view_close(ql_graph_view *view);
-uint64_t ql_graph_view_count(const ql_graph_view *view); /* live associations */
+int ql_graph_view_count(const ql_graph_view *view, uint64_t *count); /* live associations; looks at the changed rows */
 
 /* Rows that C allocated for the caller: edges sorted per asked node by (type, target), and their CSR offsets. */
 typedef struct ql_edges {
@@ -150,7 +150,8 @@ typedef struct ql_edges {
     uint64_t *offsets;  /* (n + 1,): edges of the i-th asked node */
 } ql_edges;
 void ql_edges_free(ql_edges *edges);
-/* Edges that leave (QL_OUT), enter (QL_IN) or touch the n nodes. types: allowed types, or NULL for all. */
+/* Edges that leave (QL_OUT), enter (QL_IN) or touch (a loop once; ties by source) the n nodes. types: allowed types, or
+ * NULL for all. */
 int ql_graph_neighbours(const ql_graph_view *view, const uint32_t *nodes, uint32_t n, int direction,
                         const uint16_t *types, uint32_t types_count, ql_edges **edges, ql_cost *cost);
 int ql_graph_find(const ql_graph_view *view, uint32_t source, uint16_t type, uint32_t target, int *found, ql_edge *edge);

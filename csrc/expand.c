@@ -1,0 +1,228 @@
+/* expand.c: visited-set expansion from seeds, level by level.
+ *
+ * Every node is reached once, at its smallest hop, so the work is bounded by the edges of what is reached (walk
+ * enumeration, the default of several graph databases, is not bounded by anything).  No array is as long as the graph:
+ * visited nodes stand in an open-addressed table of positions in the answer.
+ *
+ * Score of a node: the maximum, over the edges that lead to it from the level before, of
+ * (score of the level before * weight) * discount, in float32.  Equal scores: the parent that stands first in the
+ * answer, then the smaller type, then leaving before entering edges; so the answer depends on the view alone and not
+ * on what is folded.  A product that overflows stays at the largest float.
+ *
+ * The budget counts edges of allowed types as they are looked at. When it runs out, the level in work keeps what it
+ * found, `partial` is set, and nothing further is looked at. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "graph.h"
+
+#define STEPS_FIRST 64u /* a power of two, as the table's mask needs */
+
+typedef struct step { /* one reached node */
+    uint32_t node;
+    float score;
+    uint32_t parent;
+    uint16_t type;
+    uint16_t hop;
+} step;
+
+typedef struct expansion {
+    const ql_graph_view *view;
+    ql_type_set types;
+    int direction;
+    float discount;
+    uint64_t budget;
+    uint64_t touched;
+    uint32_t count;
+    uint32_t capacity;
+    step *steps;
+    step *spare;         /* for sorting a level */
+    uint32_t *table;     /* 1 + index into steps; 0: free; twice as long as capacity */
+    ql_scratch scratch;
+} expansion;
+
+void ql_reached_free(ql_reached *reached)
+{
+    if (!reached) return;
+    ql_free(reached->nodes);
+    ql_free(reached->scores);
+    ql_free(reached->hops);
+    ql_free(reached->parents);
+    ql_free(reached->types);
+    ql_free(reached);
+}
+
+/* The slot of a node, or the free slot where it belongs. */
+static uint32_t *slot_of(const expansion *work, uint32_t node)
+{
+    uint32_t mask = work->capacity * 2 - 1;
+    uint32_t at = node * 0x9e3779b1u;
+    for (at ^= at >> 15;; at++) {
+        uint32_t *slot = &work->table[at & mask];
+        if (*slot == 0 || work->steps[*slot - 1].node == node) return slot;
+    }
+}
+
+/* Room for one more node. */
+static int steps_reserve(expansion *work)
+{
+    if (work->count < work->capacity) return QL_OK;
+    if (work->capacity > UINT32_MAX / 8) return QL_E_LIMIT;
+    uint32_t capacity = work->capacity ? work->capacity * 2 : STEPS_FIRST;
+    step *steps = ql_realloc(work->steps, capacity, sizeof *steps);
+    if (!steps) return QL_E_MEMORY;
+    work->steps = steps;
+    step *spare = ql_realloc(work->spare, capacity, sizeof *spare);
+    if (!spare) return QL_E_MEMORY;
+    work->spare = spare;
+    uint32_t *table = ql_alloc((size_t)capacity * 2, sizeof *table);
+    if (!table) return QL_E_MEMORY;
+    ql_free(work->table);
+    work->table = table;
+    work->capacity = capacity;
+    for (uint32_t i = 0; i < work->count; i++) *slot_of(work, steps[i].node) = i + 1;
+    return QL_OK;
+}
+
+static int seeds_place(expansion *work, const uint32_t *seeds, const float *scores, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (seeds[i] == QL_NONE || !isfinite(scores[i])) return QL_E_INVALID;
+        QL_TRY(steps_reserve(work));
+        uint32_t *slot = slot_of(work, seeds[i]);
+        if (*slot != 0) return QL_E_INVALID;
+        work->steps[i] = (step){seeds[i], scores[i], QL_NONE, 0, 0};
+        *slot = ++work->count;
+    }
+    return QL_OK;
+}
+
+static float score_along(float score, float weight, float discount)
+{
+    float product = score * weight * discount;
+    return isfinite(product) ? product : copysignf(FLT_MAX, product);
+}
+
+/* Look at one row of the node at `parent`; *going becomes false when the budget runs out. */
+static int row_expand(expansion *work, uint32_t parent, int side, bool *going)
+{
+    uint16_t hop = (uint16_t)(work->steps[parent].hop + 1);
+    float from = work->steps[parent].score;
+    ql_row row;
+    QL_TRY(ql_row_read(work->view->state, work->view->limit, work->steps[parent].node, side, &work->scratch, &row));
+    for (uint32_t i = 0; i < row.count; i++) {
+        uint16_t type = row.type[i] & QL_TYPE_MASK;
+        if (!ql_type_allowed(&work->types, type)) continue;
+        if (work->touched == work->budget) {
+            *going = false;
+            return QL_OK;
+        }
+        work->touched++;
+        step found = {row.other[i], score_along(from, row.weight[i], work->discount), parent, type, hop};
+        uint32_t *slot = slot_of(work, found.node);
+        if (*slot == 0) {
+            QL_TRY(steps_reserve(work));
+            slot = slot_of(work, found.node); /* The table may be another one now. */
+            work->steps[work->count] = found;
+            *slot = ++work->count;
+        } else if (work->steps[*slot - 1].hop == hop && found.score > work->steps[*slot - 1].score) {
+            work->steps[*slot - 1] = found;
+        }
+    }
+    return QL_OK;
+}
+
+/* Order the steps from `from` on by node: byte-wise counting sort, skipping bytes in which all agree. */
+static void level_sort(expansion *work, uint32_t from)
+{
+    uint32_t n = work->count - from;
+    step *here = work->steps + from;
+    step *there = work->spare + from;
+    uint32_t differing = 0;
+    for (uint32_t i = 1; i < n; i++) differing |= here[i].node ^ here[0].node;
+    for (uint32_t shift = 0; shift < 32; shift += 8) {
+        if (((differing >> shift) & 0xff) == 0) continue;
+        uint32_t start[256] = {0};
+        for (uint32_t i = 0; i < n; i++) start[(here[i].node >> shift) & 0xff]++;
+        uint32_t sum = 0;
+        for (uint32_t digit = 0; digit < 256; digit++) {
+            uint32_t count = start[digit];
+            start[digit] = sum;
+            sum += count;
+        }
+        for (uint32_t i = 0; i < n; i++) there[start[(here[i].node >> shift) & 0xff]++] = here[i];
+        step *swap = here;
+        here = there;
+        there = swap;
+    }
+    if (here != work->steps + from) memcpy(work->steps + from, here, n * sizeof *here);
+    for (uint32_t i = from; i < work->count; i++) *slot_of(work, work->steps[i].node) = i + 1;
+}
+
+static int levels_expand(expansion *work, uint32_t hops, bool *going)
+{
+    uint32_t from = 0;
+    for (uint32_t hop = 0; hop < hops && *going; hop++) {
+        uint32_t until = work->count;
+        if (from == until) break;
+        for (uint32_t parent = from; parent < until && *going; parent++) {
+            if (work->direction & QL_OUT) QL_TRY(row_expand(work, parent, QL_SIDE_OUT, going));
+            if (work->direction & QL_IN && *going) QL_TRY(row_expand(work, parent, QL_SIDE_IN, going));
+        }
+        level_sort(work, until);
+        from = until;
+    }
+    return QL_OK;
+}
+
+/* The steps as columns. */
+static int reached_make(const expansion *work, bool partial, ql_reached **reached)
+{
+    ql_reached *made = ql_alloc(1, sizeof *made);
+    if (!made) return QL_E_MEMORY;
+    size_t n = work->count ? work->count : 1; /* No zero-sized allocations. */
+    made->count = work->count;
+    made->partial = partial;
+    made->nodes = ql_alloc(n, sizeof *made->nodes);
+    made->scores = ql_alloc(n, sizeof *made->scores);
+    made->hops = ql_alloc(n, sizeof *made->hops);
+    made->parents = ql_alloc(n, sizeof *made->parents);
+    made->types = ql_alloc(n, sizeof *made->types);
+    if (!made->nodes || !made->scores || !made->hops || !made->parents || !made->types) {
+        ql_reached_free(made);
+        return QL_E_MEMORY;
+    }
+    for (uint32_t i = 0; i < work->count; i++) {
+        made->nodes[i] = work->steps[i].node;
+        made->scores[i] = work->steps[i].score;
+        made->hops[i] = work->steps[i].hop;
+        made->parents[i] = work->steps[i].parent;
+        made->types[i] = work->steps[i].type;
+    }
+    *reached = made;
+    return QL_OK;
+}
+
+int ql_graph_expand(const ql_graph_view *view, const uint32_t *seeds, const float *scores, uint32_t n, uint32_t hops,
+                    int direction, const uint16_t *types, uint32_t types_count, float discount, uint64_t budget_edges,
+                    ql_reached **reached, ql_cost *cost)
+{
+    if (direction < QL_OUT || direction > QL_BOTH || hops > UINT16_MAX || !isfinite(discount)) return QL_E_INVALID;
+    expansion work = {.view = view, .direction = direction, .discount = discount, .budget = budget_edges};
+    QL_TRY(ql_type_set_make(types, types_count, &work.types));
+
+    bool going = true;
+    int status = seeds_place(&work, seeds, scores, n);
+    if (status == QL_OK) status = levels_expand(&work, hops, &going);
+    if (status == QL_OK) status = reached_make(&work, !going, reached);
+    if (status == QL_OK && cost) {
+        cost->edges += work.touched;
+        cost->bytes += work.touched * QL_EDGE_READ_BYTES;
+    }
+    ql_free(work.steps);
+    ql_free(work.spare);
+    ql_free(work.table);
+    ql_scratch_free(&work.scratch);
+    return status;
+}

@@ -1,0 +1,447 @@
+/* graph.c: the handle of the association graph: pending batch, commit steps, catching up, views.
+ *
+ * A writer appends records, which join the delta at once but no committed view; flush writes them behind the committed
+ * log, sync makes them durable, publish (after the catalog committed the new length) makes them the committed graph,
+ * abort unlinks them.  Any process catches up by advance, which replays the log between the length it knows and the
+ * length that the catalog names.
+ *
+ * A view is a state (adjacency.c) and the number of delta records it may see.  Committed lengths that fall into the
+ * current delta are kept in `marks`.  A view older than the current base is rare (a snapshot was taken before a fold and
+ * its view is opened after it); it is rebuilt from the log, privately, which is slow and right.
+ *
+ * Locks: `writing` is held through every changing call; `pin` only while pointers and counts are exchanged, so opening
+ * a view never waits for a writer's work.  Readers of a view take no lock. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "graph.h"
+
+#define FOLD_RECORDS_MIN 4096u /* smaller deltas are not worth folding */
+#define FOLD_BASE_SHARE 8u     /* fold when the delta is larger than this share of the base */
+
+typedef struct mark {
+    uint64_t log_bytes;
+    uint32_t limit;
+} mark;
+
+typedef struct range { /* delta indices of pending records; failed appends leave gaps between ranges */
+    uint32_t from;
+    uint32_t until;
+} range;
+
+/* Below `pin:` guarded by the pin lock, and changed only by who holds `writing` as well; the rest by `writing`. */
+struct ql_graph {
+    pthread_mutex_t writing;
+    pthread_mutex_t pin;
+    ql_log log;
+    bool writable;
+    uint64_t sequence;      /* records in the committed log */
+    range *ranges;
+    uint32_t range_count;
+    uint32_t range_capacity;
+    uint32_t pending;       /* records in the ranges */
+    uint64_t flushed_bytes; /* log length after the flushed batch; 0: the pending batch is not flushed */
+    /* pin: */
+    ql_state *state;
+    uint64_t committed_bytes;
+    uint32_t committed_limit;
+    uint32_t pending_limit;
+    mark *marks;            /* of the current state, ascending */
+    uint32_t mark_count;
+    uint32_t mark_capacity;
+};
+
+static void state_unpin(ql_graph *graph, ql_state *state)
+{
+    pthread_mutex_lock(&graph->pin);
+    assert(state->owners > 0);
+    bool last = --state->owners == 0;
+    pthread_mutex_unlock(&graph->pin);
+    if (last) ql_state_free(state);
+}
+
+int ql_graph_open(const char *path, const uint8_t *uuid, int writable, ql_graph **graph)
+{
+    ql_graph *opened = ql_alloc(1, sizeof *opened);
+    if (!opened) return QL_E_MEMORY;
+    opened->writable = writable != 0;
+    opened->committed_bytes = QL_LOG_HEADER_BYTES;
+    int status = ql_state_create(QL_LOG_HEADER_BYTES, &opened->state);
+    if (status == QL_OK) status = ql_log_open(path, uuid, opened->writable, &opened->log);
+    if (status != QL_OK) {
+        ql_state_free(opened->state);
+        ql_free(opened);
+        return status;
+    }
+    pthread_mutex_init(&opened->writing, NULL);
+    pthread_mutex_init(&opened->pin, NULL);
+    *graph = opened;
+    return QL_OK;
+}
+
+void ql_graph_close(ql_graph *graph)
+{
+    if (!graph) return;
+    state_unpin(graph, graph->state);
+    ql_log_close(&graph->log);
+    pthread_mutex_destroy(&graph->writing);
+    pthread_mutex_destroy(&graph->pin);
+    ql_free(graph->ranges);
+    ql_free(graph->marks);
+    ql_free(graph);
+}
+
+/* Room for one more mark, so that the step after a commit cannot fail. */
+static int marks_reserve(ql_graph *graph)
+{
+    if (graph->mark_count < graph->mark_capacity) return QL_OK;
+    pthread_mutex_lock(&graph->pin);
+    uint32_t capacity = graph->mark_capacity * 2 + 64;
+    mark *marks = ql_realloc(graph->marks, capacity, sizeof *marks);
+    if (marks) {
+        graph->marks = marks;
+        graph->mark_capacity = capacity;
+    }
+    pthread_mutex_unlock(&graph->pin);
+    return marks ? QL_OK : QL_E_MEMORY;
+}
+
+/* The delta up to its end is the graph as of log_bytes. */
+static void commit_at(ql_graph *graph, uint64_t log_bytes)
+{
+    pthread_mutex_lock(&graph->pin);
+    assert(graph->mark_count < graph->mark_capacity);
+    graph->committed_bytes = log_bytes;
+    graph->committed_limit = graph->state->end;
+    graph->pending_limit = graph->state->end;
+    graph->marks[graph->mark_count++] = (mark){log_bytes, graph->state->end};
+    pthread_mutex_unlock(&graph->pin);
+}
+
+/* Called when nothing is pending. Out of memory leaves the delta as it is: right, slower, and tried again later. */
+static void fold_if_due(ql_graph *graph)
+{
+    const ql_state *state = graph->state;
+    if (state->end < FOLD_RECORDS_MIN || state->end < state->base_edges / FOLD_BASE_SHARE) return;
+    ql_state *folded;
+    if (ql_state_fold(state, graph->committed_bytes, &folded) != QL_OK) return;
+    pthread_mutex_lock(&graph->pin);
+    ql_state *old = graph->state;
+    graph->state = folded;
+    graph->committed_limit = 0;
+    graph->pending_limit = 0;
+    graph->mark_count = 0;
+    pthread_mutex_unlock(&graph->pin);
+    state_unpin(graph, old);
+}
+
+/* ---- The writer ---- */
+
+static int ranges_reserve(ql_graph *graph)
+{
+    if (graph->range_count < graph->range_capacity) return QL_OK;
+    uint32_t capacity = graph->range_capacity * 2 + 8;
+    range *ranges = ql_realloc(graph->ranges, capacity, sizeof *ranges);
+    if (!ranges) return QL_E_MEMORY;
+    graph->ranges = ranges;
+    graph->range_capacity = capacity;
+    return QL_OK;
+}
+
+static int append_locked(ql_graph *graph, const ql_edge *records, uint64_t n)
+{
+    QL_TRY(ranges_reserve(graph));
+    uint32_t from = graph->state->end;
+    QL_TRY(ql_state_append(graph->state, records, n));
+
+    range *last = graph->range_count ? &graph->ranges[graph->range_count - 1] : NULL;
+    if (last && last->until == from) last->until = graph->state->end;
+    else graph->ranges[graph->range_count++] = (range){from, graph->state->end};
+    graph->pending += (uint32_t)n;
+    graph->flushed_bytes = 0;
+    pthread_mutex_lock(&graph->pin);
+    graph->pending_limit = graph->state->end;
+    pthread_mutex_unlock(&graph->pin);
+    return QL_OK;
+}
+
+int ql_graph_append(ql_graph *graph, const ql_edge *records, uint64_t n)
+{
+    if (!graph->writable) return QL_E_READONLY;
+    for (uint64_t i = 0; i < n; i++) {
+        if (!ql_edge_valid(&records[i])) return QL_E_INVALID;
+    }
+    if (n == 0) return QL_OK;
+    pthread_mutex_lock(&graph->writing);
+    int status = append_locked(graph, records, n);
+    pthread_mutex_unlock(&graph->writing);
+    return status;
+}
+
+typedef struct pending_cursor {
+    const ql_graph *graph;
+    uint32_t range;
+    uint32_t within;
+} pending_cursor;
+
+static void pending_fill(void *context, ql_edge *piece, uint32_t n)
+{
+    pending_cursor *cursor = context;
+    for (uint32_t i = 0; i < n; i++) {
+        const range *here = &cursor->graph->ranges[cursor->range];
+        piece[i] = *ql_state_record(cursor->graph->state, here->from + cursor->within);
+        if (++cursor->within == here->until - here->from) {
+            cursor->range++;
+            cursor->within = 0;
+        }
+    }
+}
+
+static int flush_locked(ql_graph *graph, uint64_t commit, uint64_t *log_bytes)
+{
+    uint64_t end = graph->committed_bytes;
+    if (graph->pending > 0) {
+        QL_TRY(marks_reserve(graph));
+        ql_log_batch batch = {.count = graph->pending, .commit = commit, .sequence = graph->sequence};
+        pending_cursor cursor = {.graph = graph};
+        graph->flushed_bytes = 0; /* A write that fails half way leaves nothing to publish. */
+        QL_TRY(ql_log_write(&graph->log, end, batch, pending_fill, &cursor));
+        end += sizeof batch + (uint64_t)graph->pending * sizeof(ql_edge);
+        graph->flushed_bytes = end;
+    }
+    *log_bytes = end;
+    return QL_OK;
+}
+
+int ql_graph_flush(ql_graph *graph, uint64_t commit, uint64_t *log_bytes)
+{
+    if (!graph->writable) return QL_E_READONLY;
+    pthread_mutex_lock(&graph->writing);
+    int status = flush_locked(graph, commit, log_bytes);
+    pthread_mutex_unlock(&graph->writing);
+    return status;
+}
+
+int ql_graph_sync(ql_graph *graph)
+{
+    if (!graph->writable) return QL_E_READONLY;
+    return ql_file_sync(graph->log.fd);
+}
+
+static void pending_clear(ql_graph *graph)
+{
+    graph->range_count = 0;
+    graph->pending = 0;
+    graph->flushed_bytes = 0;
+}
+
+int ql_graph_publish(ql_graph *graph)
+{
+    if (!graph->writable) return QL_E_READONLY;
+    pthread_mutex_lock(&graph->writing);
+    int status = QL_OK;
+    if (graph->pending > 0 && graph->flushed_bytes == 0) {
+        status = QL_E_INVALID;
+    } else if (graph->pending > 0) {
+        commit_at(graph, graph->flushed_bytes);
+        graph->sequence += graph->pending;
+        pending_clear(graph);
+        fold_if_due(graph);
+    }
+    pthread_mutex_unlock(&graph->writing);
+    return status;
+}
+
+int ql_graph_abort(ql_graph *graph)
+{
+    if (!graph->writable) return QL_E_READONLY;
+    pthread_mutex_lock(&graph->writing);
+    if (graph->pending > 0) {
+        pthread_mutex_lock(&graph->pin);
+        graph->pending_limit = graph->committed_limit;
+        pthread_mutex_unlock(&graph->pin);
+        ql_state_drop(graph->state, graph->ranges[0].from);
+        pending_clear(graph);
+        fold_if_due(graph);
+    }
+    pthread_mutex_unlock(&graph->writing);
+    return QL_OK;
+}
+
+static int truncate_locked(ql_graph *graph, uint64_t log_bytes)
+{
+    if (log_bytes < graph->committed_bytes || graph->pending > 0) return QL_E_INVALID;
+    uint64_t size_bytes;
+    QL_TRY(ql_log_size(&graph->log, &size_bytes));
+    if (size_bytes < log_bytes) return QL_E_CORRUPT;
+    int result;
+    do result = ftruncate(graph->log.fd, (off_t)log_bytes);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? QL_OK : QL_E_IO;
+}
+
+/* A length of 0 means: nothing was ever committed. */
+static uint64_t with_header(uint64_t log_bytes)
+{
+    return log_bytes == 0 ? QL_LOG_HEADER_BYTES : log_bytes;
+}
+
+int ql_graph_truncate(ql_graph *graph, uint64_t log_bytes)
+{
+    if (!graph->writable) return QL_E_READONLY;
+    pthread_mutex_lock(&graph->writing);
+    int status = truncate_locked(graph, with_header(log_bytes));
+    pthread_mutex_unlock(&graph->writing);
+    return status;
+}
+
+/* ---- Catching up ---- */
+
+static int take_records(void *context, const ql_edge *piece, uint32_t n)
+{
+    return ql_state_append(context, piece, n);
+}
+
+/* Append the batch at *offset to the state and step over it; on failure the state holds what it held. */
+static int replay_batch(const ql_log *log, ql_state *state, uint64_t until, uint64_t *offset, uint64_t *sequence)
+{
+    ql_log_batch batch;
+    uint32_t from = state->end;
+    int status = ql_log_read(log, *offset, until, *sequence, take_records, state, &batch);
+    if (status != QL_OK) {
+        ql_state_drop(state, from); /* Records came before the checksum at their end. */
+        return status;
+    }
+    *offset += sizeof batch + (uint64_t)batch.count * sizeof(ql_edge);
+    *sequence += batch.count;
+    return QL_OK;
+}
+
+static int advance_locked(ql_graph *graph, uint64_t log_bytes)
+{
+    if (log_bytes > graph->committed_bytes && graph->pending > 0) return QL_E_INVALID;
+    while (graph->committed_bytes < log_bytes) {
+        uint64_t offset = graph->committed_bytes;
+        QL_TRY(marks_reserve(graph));
+        QL_TRY(replay_batch(&graph->log, graph->state, log_bytes, &offset, &graph->sequence));
+        commit_at(graph, offset);
+        fold_if_due(graph);
+    }
+    return QL_OK;
+}
+
+int ql_graph_advance(ql_graph *graph, uint64_t log_bytes)
+{
+    log_bytes = with_header(log_bytes);
+    pthread_mutex_lock(&graph->pin);
+    bool known = log_bytes <= graph->committed_bytes;
+    pthread_mutex_unlock(&graph->pin);
+    if (known) return QL_OK; /* Usual in the writer's process, whose readers must not wait for the writer. */
+
+    pthread_mutex_lock(&graph->writing);
+    int status = advance_locked(graph, log_bytes);
+    pthread_mutex_unlock(&graph->writing);
+    return status;
+}
+
+/* ---- Views ---- */
+
+/* The limit of a committed length in the current state; QL_E_INVALID if no batch ends there. */
+static int mark_find(const ql_graph *graph, uint64_t log_bytes, uint32_t *limit)
+{
+    if (log_bytes == graph->state->base_bytes) {
+        *limit = 0;
+        return QL_OK;
+    }
+    uint32_t low = 0;
+    uint32_t high = graph->mark_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (graph->marks[middle].log_bytes < log_bytes) low = middle + 1;
+        else high = middle;
+    }
+    if (low == graph->mark_count || graph->marks[low].log_bytes != log_bytes) return QL_E_INVALID;
+    *limit = graph->marks[low].limit;
+    return QL_OK;
+}
+
+static int view_pin(ql_graph *graph, uint64_t log_bytes, bool pending, ql_graph_view *view)
+{
+    if (log_bytes > graph->committed_bytes) return QL_E_INVALID;
+    if (pending && log_bytes != graph->committed_bytes) return QL_E_INVALID;
+    if (pending) view->limit = graph->pending_limit;
+    else QL_TRY(mark_find(graph, log_bytes, &view->limit));
+    view->state = graph->state;
+    view->state->owners++;
+    return QL_OK;
+}
+
+/* A view from before the current base: its own state, from the log. */
+static int view_replay(ql_graph *graph, uint64_t log_bytes, ql_graph_view *view)
+{
+    ql_state *state;
+    QL_TRY(ql_state_create(log_bytes, &state));
+    uint64_t offset = QL_LOG_HEADER_BYTES;
+    uint64_t sequence = 0;
+    int status = QL_OK;
+    while (status == QL_OK && offset < log_bytes) {
+        status = replay_batch(&graph->log, state, log_bytes, &offset, &sequence);
+    }
+    if (status != QL_OK) {
+        ql_state_free(state);
+        return status;
+    }
+    view->state = state;
+    view->limit = state->end;
+    return QL_OK;
+}
+
+int ql_graph_view_open(ql_graph *graph, uint64_t log_bytes, int pending, ql_graph_view **view)
+{
+    log_bytes = with_header(log_bytes);
+    ql_graph_view *opened = ql_alloc(1, sizeof *opened);
+    if (!opened) return QL_E_MEMORY;
+    opened->graph = graph;
+
+    pthread_mutex_lock(&graph->pin);
+    bool older = !pending && log_bytes < graph->state->base_bytes;
+    int status = older ? QL_OK : view_pin(graph, log_bytes, pending != 0, opened);
+    pthread_mutex_unlock(&graph->pin);
+    if (older) status = view_replay(graph, log_bytes, opened);
+    if (status != QL_OK) {
+        ql_free(opened);
+        return status;
+    }
+    *view = opened;
+    return QL_OK;
+}
+
+void ql_graph_view_close(ql_graph_view *view)
+{
+    if (!view) return;
+    state_unpin(view->graph, view->state);
+    ql_free(view);
+}
+
+int ql_graph_check(ql_graph *graph, uint64_t *where)
+{
+    pthread_mutex_lock(&graph->pin);
+    uint64_t until = graph->committed_bytes;
+    pthread_mutex_unlock(&graph->pin);
+
+    uint64_t offset = 0;
+    uint64_t sequence = 0;
+    int status = ql_log_header_check(&graph->log);
+    if (status == QL_OK) offset = QL_LOG_HEADER_BYTES;
+    while (status == QL_OK && offset < until) {
+        ql_log_batch batch;
+        status = ql_log_read(&graph->log, offset, until, sequence, NULL, NULL, &batch);
+        if (status != QL_OK) break;
+        offset += sizeof batch + (uint64_t)batch.count * sizeof(ql_edge);
+        sequence += batch.count;
+    }
+    if (status == QL_OK || status == QL_E_CORRUPT) *where = offset;
+    return status;
+}
