@@ -1,0 +1,66 @@
+"""The index over a prefix of the vectors: csrc/hnsw.c, build.c and index_file.c."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ClosedError
+from ._core import ffi, lib
+from .status import check
+from .vectors import HANDLE_BYTES, Vectors
+
+
+class Hnsw:
+    """Links between rows. One thread at a time extends, saves or checks; searches run meanwhile."""
+
+    def __init__(self, vectors: Vectors, handle: Any) -> None:
+        self._vectors: Any = vectors.handle  # The rows must outlive their index.
+        self._handle: Any = ffi.gc(handle, lib.ql_hnsw_close, size=HANDLE_BYTES)
+
+    @classmethod
+    def create(
+        cls, vectors: Vectors, *, degree: int = 32, ef_construction: int = 200, seed: int = 0
+    ) -> Hnsw:
+        """An empty index: links per row, and how many candidates each is chosen from."""
+        out = ffi.new("ql_hnsw **")
+        status = lib.ql_hnsw_create(vectors.handle, degree, ef_construction, seed, out)
+        check(status, f"create an index of degree {degree}, ef_construction {ef_construction}")
+        return cls(vectors, out[0])
+
+    @classmethod
+    def load(cls, vectors: Vectors, path: str) -> Hnsw:
+        """The index saved at `path`, checked and mapped; changes to it stay in memory."""
+        out = ffi.new("ql_hnsw **")
+        check(lib.ql_hnsw_load(vectors.handle, path.encode(), out), f"load the index {path}")
+        return cls(vectors, out[0])
+
+    @property
+    def handle(self) -> Any:
+        """The C handle; raises ClosedError after close."""
+        if self._handle is None:
+            raise ClosedError("this index is closed; load it again")
+        return self._handle
+
+    def close(self) -> None:
+        """Forget the handle, then the rows'."""
+        self._handle = None
+        self._vectors = None
+
+    @property
+    def covered(self) -> int:
+        """Rows that the index has linked; later ones are scanned."""
+        return int(lib.ql_hnsw_covered(self.handle))
+
+    def extend(self, until: int, *, threads: int = 1) -> None:
+        """Link rows [covered, until). The result is the same for any number of threads."""
+        check(lib.ql_hnsw_extend(self.handle, until, threads), f"link rows up to {until}")
+
+    def save(self, path: str) -> None:
+        """Write the index to `path` and sync it."""
+        check(lib.ql_hnsw_save(self.handle, path.encode()), f"save the index to {path}")
+
+    def check(self) -> int:
+        """How many rows no search can reach (0 is right); raises CorruptError on broken links."""
+        out = ffi.new("uint64_t *")
+        check(lib.ql_hnsw_check(self.handle, out), "check the index")
+        return int(out[0])

@@ -1,0 +1,232 @@
+"""The log of vectors, and nearest neighbours over it: csrc/vectors.c and csrc/near.c."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ClosedError, InvalidError
+from ._core import ffi, lib
+from .status import check
+
+Float32 = NDArray[np.float32]
+UInt32 = NDArray[np.uint32]
+UInt64 = NDArray[np.uint64]
+Slots = UInt32 | Sequence[int]
+
+METRICS: dict[str, int] = {"cosine": lib.QL_COSINE, "dot": lib.QL_DOT, "l2": lib.QL_L2}
+HANDLE_BYTES = 4096  # What the garbage collector should think a handle weighs.
+
+
+class Cost(NamedTuple):
+    """What a call cost, counted and never timed."""
+
+    distances: int
+    hops: int
+    edges: int
+    bytes: int
+
+
+class Index(Protocol):
+    """What near needs of an index; bindings/hnsw.py has it."""
+
+    @property
+    def handle(self) -> Any: ...
+
+
+class Vectors:
+    """Rows of `dim` float32 in the segments of one folder.
+
+    One thread at a time appends, extends, truncates and retires; other threads read meanwhile.
+    """
+
+    def __init__(
+        self, folder: str, uuid: bytes, dim: int, *, metric: str = "cosine", writable: bool = False
+    ) -> None:
+        if len(uuid) != 16:
+            raise InvalidError(f"want a uuid of 16 bytes, got {len(uuid)}")
+        if metric not in METRICS:
+            raise InvalidError(f"want a metric of {', '.join(METRICS)}, got {metric!r}")
+        out = ffi.new("ql_vectors **")
+        status = lib.ql_vectors_open(
+            folder.encode(), uuid, dim, METRICS[metric], int(writable), out
+        )
+        check(status, f"open vectors of dimension {dim} in {folder}")
+        self._handle: Any = ffi.gc(out[0], lib.ql_vectors_close, size=HANDLE_BYTES)
+        self.dim = dim
+        self.metric = metric
+
+    @property
+    def handle(self) -> Any:
+        """The C handle; raises ClosedError after close."""
+        if self._handle is None:
+            raise ClosedError("these vectors are closed; open them again")
+        return self._handle
+
+    def close(self) -> None:
+        """Forget the handle; its memory goes with the last index or call that uses it."""
+        self._handle = None
+
+    @property
+    def count(self) -> int:
+        """Rows readable through this handle."""
+        return int(lib.ql_vectors_count(self.handle))
+
+    def append(self, rows: Float32, nodes: UInt32, *, commit: int) -> int:
+        """Append rows (n, dim), born at `commit`, for nodes (n,); returns the first slot.
+
+        Written but not yet durable: see sync.
+        """
+        rows = self.rows_of(rows)
+        nodes = column_of(nodes, np.uint32, "nodes")
+        if len(nodes) != len(rows):
+            raise InvalidError(f"want {len(rows)} nodes for {len(rows)} rows, got {len(nodes)}")
+        first = ffi.new("uint32_t *")
+        status = lib.ql_vectors_append(
+            self.handle,
+            ffi.from_buffer("float[]", rows),
+            ffi.from_buffer("uint32_t[]", nodes),
+            len(rows),
+            commit,
+            first,
+        )
+        check(status, f"append {len(rows)} rows")
+        return int(first[0])
+
+    def sync(self) -> None:
+        """Make what was appended durable: one fdatasync per file touched since the last."""
+        check(lib.ql_vectors_sync(self.handle), "sync vectors")
+
+    def extend(self, count: int) -> None:
+        """Map what somebody committed: rows below `count` become readable."""
+        check(lib.ql_vectors_extend(self.handle, count), f"read {count} rows")
+
+    def truncate(self, count: int) -> None:
+        """Forget rows from `count` on and cut the files; the writer's first call after opening."""
+        check(lib.ql_vectors_truncate(self.handle, count), f"cut the vectors to {count} rows")
+
+    def retire(self, slots: Slots, *, commit: int) -> None:
+        """Let slots die at `commit`; 0 revives them. In memory only."""
+        column = column_of(slots, np.uint32, "slots")
+        status = lib.ql_vectors_retire(
+            self.handle, ffi.from_buffer("uint32_t[]", column), len(column), commit
+        )
+        check(status, f"retire {len(column)} slots")
+
+    def read(self, slots: Slots) -> Float32:
+        """The rows (n, dim) of slots (n,), as they were appended."""
+        column = column_of(slots, np.uint32, "slots")
+        rows = np.empty((len(column), self.dim), dtype=np.float32)
+        status = lib.ql_vectors_read(
+            self.handle,
+            ffi.from_buffer("uint32_t[]", column),
+            len(column),
+            ffi.from_buffer("float[]", rows),
+        )
+        check(status, f"read {len(column)} rows")
+        return rows
+
+    def nodes(self, slots: Slots) -> UInt32:
+        """The nodes (n,) that slots (n,) belong to."""
+        column = column_of(slots, np.uint32, "slots")
+        nodes = np.empty(len(column), dtype=np.uint32)
+        status = lib.ql_vectors_nodes(
+            self.handle,
+            ffi.from_buffer("uint32_t[]", column),
+            len(column),
+            ffi.from_buffer("uint32_t[]", nodes),
+        )
+        check(status, f"read the nodes of {len(column)} slots")
+        return nodes
+
+    def check(self, start: int = 0, until: int | None = None, *, capacity: int = 1000) -> UInt32:
+        """Slots of [start, until) whose checksum fails, at most `capacity` of them."""
+        bad = np.empty(capacity, dtype=np.uint32)
+        count = ffi.new("uint32_t *")
+        status = lib.ql_vectors_check(
+            self.handle,
+            start,
+            self.count if until is None else until,
+            ffi.from_buffer("uint32_t[]", bad),
+            capacity,
+            count,
+        )
+        check(status, f"check rows {start} to {until}")
+        return bad[: min(capacity, count[0])]
+
+    def near(
+        self,
+        queries: Float32,
+        *,
+        index: Index | None = None,
+        k: int = 10,
+        ef: int = 64,
+        count: int | None = None,
+        commit: int = 2**63,
+        exact: bool = False,
+        allowed: UInt64 | None = None,
+    ) -> tuple[UInt32, Float32, UInt32, Cost]:
+        """The k nearest nodes of each query, as (nodes, scores, found, cost).
+
+        queries (q, dim) -> nodes (q, k) and scores (q, k), best first, equal scores by node; of
+        row i only the first found[i] are set. count and commit are the snapshot's; allowed is a
+        bitmap of nodes, 64 a word; nodes beyond it are not allowed.
+        Raises InvalidError for NaN and infinities.
+        """
+        handle = self.handle
+        rows = self.rows_of(queries)
+        n = len(rows)
+        limit = lib.ql_vectors_count(handle) if count is None else count
+        nodes = np.empty((n, k), np.uint32)
+        scores = np.empty((n, k), np.float32)
+        found = np.empty(n, np.uint32)
+        options = ffi.new("ql_near_options *", (k, ef, limit, commit, exact))
+        if allowed is not None:
+            words = column_of(allowed, np.uint64, "allowed")
+            bitmap = ffi.from_buffer("uint64_t[]", words)
+            options.allowed_nodes = 64 * len(words)
+            options.allowed = bitmap
+        cost = ffi.new("ql_cost *")
+        buffer = ffi.from_buffer
+        status = lib.ql_near(
+            handle,
+            ffi.NULL if index is None else index.handle,
+            buffer("float[]", rows),
+            n,
+            options,
+            buffer("uint32_t[]", nodes),
+            buffer("float[]", scores),
+            buffer("uint32_t[]", found),
+            cost,
+        )
+        if status:
+            check(status, f"search {n} queries (k={k}, finite, at most {self.count} rows)")
+        return nodes, scores, found, Cost(cost.distances, cost.hops, cost.edges, cost.bytes)
+
+    def rows_of(self, rows: Float32) -> Float32:
+        """The same array if it is float32, C-contiguous and (n, dim); otherwise InvalidError."""
+        if rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != self.dim:
+            raise InvalidError(f"want vectors (n, {self.dim}) float32, got {described(rows)}")
+        if not rows.flags.c_contiguous:
+            raise InvalidError(
+                f"want vectors (n, {self.dim}) C-contiguous; use numpy.ascontiguousarray"
+            )
+        return rows
+
+
+def described(array: NDArray[Any]) -> str:
+    """An array's shape, and its dtype unless it is float32: "(10, 383)"."""
+    return f"{array.shape}" + ("" if array.dtype == np.float32 else f" {array.dtype}")
+
+
+def column_of(values: Any, dtype: Any, name: str) -> NDArray[Any]:
+    """A contiguous 1-d array of `dtype`: arrays must have it, other sequences are converted."""
+    if isinstance(values, np.ndarray):
+        if values.dtype != dtype or values.ndim != 1 or not values.flags.c_contiguous:
+            want = np.dtype(dtype)
+            raise InvalidError(f"want {name} (n,) {want} contiguous, got {described(values)}")
+        return values
+    return np.array(values, dtype=dtype)

@@ -1,0 +1,394 @@
+/* build.c: linking new slots into the graph of neighbours, a batch at a time.
+ *
+ * Slots are linked in batches of up to 1,024, in slot order.  A batch has four steps:
+ *   1. seek     every slot looks for its nearest ones: a walk through the graph as it stood before the batch, and
+ *               plain scores against all of the batch.  The second part makes the result as good as linking one by
+ *               one, whatever the order of arrival: a new cluster that comes in one batch is linked within itself.
+ *               Of what is found, a diverse selection becomes the slot's list (below).
+ *   2. settle   (one thread) equal rows are chained, lists are written, every slot gets its parent.
+ *   3. group    (one thread) the reverse links are sorted by target.
+ *   4. answer   every target takes its new in-links into its list, or selects again when the list is full.
+ * Steps 1 and 4 run on any number of threads: in step 1 nobody writes, in step 4 each list has one writer.  The
+ * result does not depend on the number of threads, and needs no locks beside readers.
+ *
+ * Selection (diversity rule of HNSW and DiskANN): nearest first, a candidate is dropped when some selected slot is
+ * ALPHA times closer to it than the base is.  Equal distances count as dropped, so that near-copies do not fill a
+ * list.  A full list is cut to three quarters, which makes selecting again rare.
+ *
+ * Parents: slot s > 0 has a parent p < s, whose list holds s for ever; selection keeps the children of its base before
+ * it looks at anything else.  A slot takes at most degree/2 children, so lists always have room for links that
+ * are there because they are good.  There are fewer children than slots, so some slot always has room. */
+#include "index.h"
+
+#include <string.h>
+
+#include "order.h"
+
+#define BATCH 1024u
+#define ALPHA 1.2f
+#define FILL(degree) ((degree) * 3 / 4) /* length of a list after selection */
+#define FLOOR(degree) ((degree) / 4)    /* below that, the nearest of the dropped ones come back */
+#define THREADS_MAX 64u
+#define TAKE 24u                        /* work items taken at a time by a thread */
+
+typedef struct worker {
+    struct batch *batch;
+    walk *walk;
+    float *query;          /* dim */
+    candidate *candidates; /* for answering: DEGREE_MAX * 2 */
+    ql_cost cost;
+    pthread_t thread;
+} worker;
+
+typedef struct batch {
+    ql_hnsw *index;
+    uint32_t from;
+    uint32_t n;
+    uint32_t limit;      /* slots the graph covered before the batch */
+    uint32_t *selected;  /* n lists of degree */
+    uint32_t *counts;    /* n */
+    uint32_t *twins;     /* n: an earlier slot with an equal row, or QL_NONE */
+    uint64_t *edges;     /* target << 32 | source */
+    uint32_t *groups;    /* starts of equal targets in edges */
+    uint32_t edge_count;
+    uint32_t group_count;
+    uint32_t room;       /* slots below this one have no room for children */
+    _Atomic uint32_t next;
+    void (*step)(worker *self, uint32_t item);
+    uint32_t items;
+    uint32_t threads;
+    worker workers[THREADS_MAX];
+} batch;
+
+/* The row as a query: of unit length for cosine. */
+static void query_of(const ql_vectors *vectors, uint32_t slot, float *query)
+{
+    const float *row = row_at(vectors, slot);
+    float scale = vectors->metric == QL_COSINE ? vectors->metas[slot].scale : 1;
+
+    for (uint32_t i = 0; i < vectors->dim; i++) query[i] = row[i] * scale;
+}
+
+static float pair_distance(const ql_vectors *vectors, const ql_kernels *kernels, uint32_t a, uint32_t b)
+{
+    const float *left = row_at(vectors, a);
+    const float *right = row_at(vectors, b);
+
+    if (vectors->metric == QL_L2) return kernels->l2(left, right, vectors->dim);
+    float dot = kernels->dot(left, right, vectors->dim);
+    if (vectors->metric == QL_DOT) return -dot;
+    return 1 - dot * vectors->metas[a].scale * vectors->metas[b].scale;
+}
+
+/* Is some selected slot so much closer to the candidate than the base is, that the candidate is reached through it? */
+static int is_reached(const ql_vectors *vectors, const ql_kernels *kernels, candidate c, const uint32_t *selected,
+                      uint32_t n)
+{
+    float alpha = vectors->metric == QL_DOT ? 1 : ALPHA; /* Minus a dot product has no zero to scale from. */
+
+    for (uint32_t i = 0; i < n; i++)
+        if (alpha * pair_distance(vectors, kernels, c.slot, selected[i]) <= c.distance) return 1;
+    return 0;
+}
+
+/* From n candidates, nearest first, add a diverse choice to the `kept` slots that stand in selected already. */
+static uint32_t choose(const ql_hnsw *index, const candidate *candidates, uint32_t n, uint32_t *selected, uint32_t kept)
+{
+    const ql_kernels *kernels = ql_kernels_active();
+    uint32_t count = kept;
+
+    for (uint32_t i = 0; i < n && count < FILL(index->degree); i++)
+        if (!is_reached(index->vectors, kernels, candidates[i], selected, count))
+            selected[count++] = candidates[i].slot;
+    for (uint32_t i = 0; i < n && count < FLOOR(index->degree); i++) {
+        uint32_t j = 0;
+        while (j < count && selected[j] != candidates[i].slot) j++;
+        if (j == count) selected[count++] = candidates[i].slot;
+    }
+    return count;
+}
+
+/* ---- step 1 ---- */
+
+static void seek(worker *self, uint32_t item)
+{
+    batch *work = self->batch;
+    const ql_hnsw *index = work->index;
+    const ql_vectors *vectors = index->vectors;
+    uint32_t slot = work->from + item;
+    uint32_t *selected = work->selected + (size_t)item * index->degree;
+    uint32_t slots[DEGREE_MAX];
+    float distances[DEGREE_MAX];
+
+    query_of(vectors, slot, self->query);
+    index_walk(index, self->walk, self->query, index->ef_construction, work->limit, &self->cost);
+    for (uint32_t at = work->from; at < work->from + work->n;) {
+        uint32_t n = 0;
+        for (; n < DEGREE_MAX && at < work->from + work->n; at++)
+            if (at != slot) slots[n++] = at;
+        index_distances(vectors, self->query, slots, n, distances);
+        for (uint32_t i = 0; i < n; i++) beam_add(self->walk, index->ef_construction, distances[i], slots[i]);
+    }
+    work->twins[item] = QL_NONE;
+    for (uint32_t i = 0; i < self->walk->count; i++) {
+        uint32_t other = self->walk->beam[i].slot;
+        if (other > slot || other >= work->twins[item]) continue;
+        if (memcmp(row_at(vectors, other), row_at(vectors, slot), vectors->dim * sizeof(float)) == 0)
+            work->twins[item] = other;
+    }
+    work->counts[item] = 0;
+    if (work->twins[item] == QL_NONE)
+        work->counts[item] = choose(index, self->walk->beam, self->walk->count, selected, 0);
+}
+
+/* ---- step 2 ---- */
+
+/* The first slot with the same row. */
+static uint32_t original(const batch *work, uint32_t slot)
+{
+    while (slot >= work->from && work->twins[slot - work->from] != QL_NONE) slot = work->twins[slot - work->from];
+    if (slot < work->from && link_at(work->index, slot, 0) == LINK_DUPLICATE) slot = work->index->parent[slot];
+    return slot;
+}
+
+static void link_store(ql_hnsw *index, uint32_t slot, uint32_t i, uint32_t to)
+{
+    atomic_store_explicit(&index->links[(size_t)slot * index->degree + i], to, memory_order_release);
+}
+
+static void chain_to(ql_hnsw *index, uint32_t slot, uint32_t first)
+{
+    uint32_t next = atomic_load_explicit(&index->chain[first], memory_order_relaxed);
+
+    index->parent[slot] = first;
+    for (uint32_t i = 0; i < index->degree; i++) link_store(index, slot, i, i ? QL_NONE : LINK_DUPLICATE);
+    atomic_store_explicit(&index->chain[slot], next, memory_order_release);
+    atomic_store_explicit(&index->chain[first], slot, memory_order_release);
+}
+
+/* An earlier slot with room for one more child: the nearest selected one, else any. */
+static uint32_t parent_for(batch *work, uint32_t slot, const uint32_t *selected, uint32_t count)
+{
+    ql_hnsw *index = work->index;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (selected[i] < slot && index->children[selected[i]] < index->degree / 2) return selected[i];
+    while (work->room < slot && (index->children[work->room] >= index->degree / 2 ||
+                                 link_at(index, work->room, 0) == LINK_DUPLICATE))
+        work->room++;
+    assert(work->room < slot); /* Fewer children than slots: somebody has room. */
+    return work->room;
+}
+
+static void settle(batch *work, uint32_t item)
+{
+    ql_hnsw *index = work->index;
+    uint32_t slot = work->from + item;
+    uint32_t *selected = work->selected + (size_t)item * index->degree;
+    uint32_t count = 0;
+    uint32_t parent = 0;
+
+    if (work->twins[item] != QL_NONE) {
+        chain_to(index, slot, original(work, slot));
+        return;
+    }
+    for (uint32_t i = 0; i < work->counts[item]; i++) {
+        uint32_t to = original(work, selected[i]);
+        uint32_t j = 0;
+        while (j < count && selected[j] != to) j++;
+        if (j == count && to != slot) selected[count++] = to;
+    }
+    atomic_store_explicit(&index->chain[slot], QL_NONE, memory_order_release);
+    for (uint32_t i = 0; i < index->degree; i++) link_store(index, slot, i, i < count ? selected[i] : QL_NONE);
+    index->parent[slot] = QL_NONE;
+    if (slot) {
+        parent = parent_for(work, slot, selected, count);
+        index->parent[slot] = parent;
+        index->children[parent]++;
+        work->edges[work->edge_count++] = (uint64_t)parent << 32 | slot;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (selected[i] != parent || !slot) work->edges[work->edge_count++] = (uint64_t)selected[i] << 32 | slot;
+}
+
+/* ---- step 4 ---- */
+
+/* Select again among the n candidates of base, its children first. */
+static uint32_t choose_again(worker *self, uint32_t base, candidate *candidates, uint32_t n, uint32_t *selected)
+{
+    const ql_hnsw *index = self->batch->index;
+    uint32_t slots[DEGREE_MAX];
+    float distances[DEGREE_MAX];
+    uint32_t kept = 0;
+    uint32_t others = 0;
+
+    query_of(index->vectors, base, self->query);
+    for (uint32_t i = 0; i < n; i += DEGREE_MAX) {
+        uint32_t part = n - i < DEGREE_MAX ? n - i : DEGREE_MAX;
+        for (uint32_t j = 0; j < part; j++) slots[j] = candidates[i + j].slot;
+        index_distances(index->vectors, self->query, slots, part, distances);
+        for (uint32_t j = 0; j < part; j++) candidates[i + j].distance = distances[j];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        candidate c = candidates[i];
+        if (index->parent[c.slot] == base) {
+            selected[kept++] = c.slot;
+            continue;
+        }
+        uint32_t j = others++;
+        for (; j && candidates[j - 1].distance > c.distance; j--) candidates[j] = candidates[j - 1];
+        candidates[j] = c;
+    }
+    return choose(index, candidates, others, selected, kept);
+}
+
+static void answer(worker *self, uint32_t item)
+{
+    batch *work = self->batch;
+    ql_hnsw *index = work->index;
+    uint32_t end = item + 1 < work->group_count ? work->groups[item + 1] : work->edge_count;
+    uint32_t base = (uint32_t)(work->edges[work->groups[item]] >> 32);
+    uint32_t selected[DEGREE_MAX];
+    uint32_t at = work->groups[item];
+
+    while (at < end) {
+        uint32_t have = 0;
+        uint32_t count;
+        while (have < index->degree && (selected[have] = link_at(index, base, have)) != QL_NONE) have++;
+        for (count = 0; count < have; count++) self->candidates[count].slot = selected[count];
+        for (; at < end && count < 2 * index->degree; at++) {
+            uint32_t source = (uint32_t)work->edges[at];
+            uint32_t j = 0;
+            while (j < count && self->candidates[j].slot != source) j++;
+            if (j == count) self->candidates[count++].slot = source;
+        }
+        if (count <= index->degree) {
+            for (uint32_t i = have; i < count; i++) link_store(index, base, i, self->candidates[i].slot);
+            continue;
+        }
+        count = choose_again(self, base, self->candidates, count, selected);
+        for (uint32_t i = 0; i < index->degree; i++) link_store(index, base, i, i < count ? selected[i] : QL_NONE);
+    }
+}
+
+/* ---- the batch ---- */
+
+static void *work_on(void *argument)
+{
+    worker *self = argument;
+    batch *work = self->batch;
+
+    for (;;) {
+        uint32_t item = atomic_fetch_add(&work->next, TAKE);
+        if (item >= work->items) return NULL;
+        for (uint32_t end = item + TAKE; item < end && item < work->items; item++) work->step(self, item);
+    }
+}
+
+/* Do the step for all items; fewer threads than asked for is slower, not wrong. */
+static void spread(batch *work, uint32_t items, void (*step)(worker *, uint32_t))
+{
+    uint32_t started = 1;
+
+    work->step = step;
+    work->items = items;
+    atomic_store(&work->next, 0);
+    while (started < work->threads && (uint64_t)started * TAKE < items) {
+        worker *helper = &work->workers[started];
+        if (pthread_create(&helper->thread, NULL, work_on, helper) != 0) break;
+        started++;
+    }
+    work_on(&work->workers[0]);
+    while (--started) pthread_join(work->workers[started].thread, NULL);
+}
+
+static void group(batch *work)
+{
+    order_keys(work->edges, work->edge_count);
+    work->group_count = 0;
+    for (uint32_t i = 0; i < work->edge_count; i++)
+        if (i == 0 || work->edges[i] >> 32 != work->edges[i - 1] >> 32) work->groups[work->group_count++] = i;
+}
+
+static int link_batch(batch *work, uint32_t until)
+{
+    ql_hnsw *index = work->index;
+    uint32_t taken = 0;
+    int status = QL_OK;
+
+    work->from = work->limit = atomic_load(&index->covered);
+    work->n = until - work->from < BATCH ? until - work->from : BATCH;
+    while (taken < work->threads && status == QL_OK) {
+        status = walk_take(index, index->ef_construction, &work->workers[taken].walk);
+        if (status == QL_OK) taken++;
+    }
+    if (status == QL_OK) {
+        spread(work, work->n, seek);
+        work->edge_count = 0;
+        for (uint32_t item = 0; item < work->n; item++) settle(work, item);
+        group(work);
+        spread(work, work->group_count, answer);
+        atomic_store_explicit(&index->covered, work->from + work->n, memory_order_release);
+        router_refresh(index);
+    }
+    while (taken) walk_give(index, work->workers[--taken].walk);
+    return status;
+}
+
+static void batch_free(batch *work)
+{
+    if (!work) return;
+    for (uint32_t i = 0; i < work->threads; i++) {
+        ql_free(work->workers[i].query);
+        ql_free(work->workers[i].candidates);
+    }
+    ql_free(work->selected);
+    ql_free(work->counts);
+    ql_free(work->twins);
+    ql_free(work->edges);
+    ql_free(work->groups);
+    ql_free(work);
+}
+
+static batch *batch_make(ql_hnsw *index, uint32_t threads)
+{
+    batch *work = ql_alloc(1, sizeof *work);
+    size_t edges = (size_t)BATCH * (index->degree + 1);
+    int failed;
+
+    if (!work) return NULL;
+    work->index = index;
+    work->threads = threads;
+    work->selected = ql_alloc((size_t)BATCH * index->degree, sizeof *work->selected);
+    work->counts = ql_alloc(BATCH, sizeof *work->counts);
+    work->twins = ql_alloc(BATCH, sizeof *work->twins);
+    work->edges = ql_alloc(edges, sizeof *work->edges);
+    work->groups = ql_alloc(edges, sizeof *work->groups);
+    failed = !work->selected || !work->counts || !work->twins || !work->edges || !work->groups;
+    for (uint32_t i = 0; i < threads; i++) {
+        worker *each = &work->workers[i];
+        each->batch = work;
+        each->query = ql_alloc(index->vectors->dim, sizeof(float));
+        each->candidates = ql_alloc(2 * DEGREE_MAX, sizeof(candidate));
+        failed |= !each->query || !each->candidates;
+    }
+    if (!failed) return work;
+    batch_free(work);
+    return NULL;
+}
+
+int ql_hnsw_extend(ql_hnsw *index, uint32_t until, uint32_t threads)
+{
+    int status = QL_OK;
+
+    if (until > ql_vectors_count(index->vectors) || threads > THREADS_MAX) return QL_E_INVALID;
+    pthread_mutex_lock(&index->writer);
+    if (until > atomic_load(&index->covered)) {
+        batch *work = batch_make(index, threads ? threads : 1);
+        if (!work) status = QL_E_MEMORY;
+        while (status == QL_OK && atomic_load(&index->covered) < until) status = link_batch(work, until);
+        batch_free(work);
+    }
+    pthread_mutex_unlock(&index->writer);
+    return status;
+}

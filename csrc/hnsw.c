@@ -1,0 +1,286 @@
+/* hnsw.c: the walk through the graph of neighbours.
+ *
+ * Idea: Malkov and Yashunin 2018 (arXiv:1603.09320), with the lists of DiskANN (Subramanya et al. 2019).  Every slot
+ * keeps a short list of slots that are near it in different directions; a search repeatedly opens the nearest slot
+ * it knows and looks at that list, and ends when the `width` nearest known slots are all open.
+ *
+ * What is different here.
+ * - No hierarchy.  In high dimension the upper layers only replace a good first guess, and a scan over 64 evenly
+ *   spread slots (the routers) gives one for the price of two hops.
+ * - One sorted array is the beam: candidates and results in one, 8 bytes each, inserted by binary search.
+ * - Every list is whole cache lines of u32, ended by QL_NONE, in address space reserved for all slots: no pointer
+ *   ever moves, and readers need no lock.
+ * - A slot whose row equals an earlier one is not linked at all but chained to it; the walk finds the first and
+ *   near.c follows the chain.  A thousand copies would otherwise fill each other's lists and cut themselves off.
+ * - Every slot has a parent: an earlier slot whose list holds it for ever.  By induction every slot can be reached
+ *   from slot 0, at any moment, without a sweep (build.c).
+ *
+ * Invariants: links and chains name slots below the count being built; slots below `covered` have complete lists;
+ * parent[s] < s for s > 0. */
+#include "index.h"
+
+#include <float.h>
+#include <string.h>
+
+#define TOUCHED_MAX 16384u /* visited slots remembered one by one; beyond, the whole bitmap is cleared */
+#define SEEDS 4u           /* routers that start the walk */
+#define DEGREE_DEFAULT 32u
+#define EF_CONSTRUCTION_DEFAULT 200u
+#define EF_CONSTRUCTION_MAX 65536u
+
+static void walk_free(walk *scratch)
+{
+    if (!scratch) return;
+    ql_free(scratch->visited);
+    ql_free(scratch->touched);
+    ql_free(scratch->beam);
+    ql_free(scratch);
+}
+
+static size_t links_bytes(const ql_hnsw *index)
+{
+    return (size_t)index->slots_max * index->degree * sizeof(uint32_t);
+}
+
+int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed, ql_hnsw **index)
+{
+    ql_hnsw *made = ql_alloc(1, sizeof *made);
+    size_t slots = vectors->slots_max;
+
+    if (!made) return QL_E_MEMORY;
+    made->vectors = vectors;
+    made->slots_max = vectors->slots_max;
+    made->degree = degree;
+    made->ef_construction = ef_construction;
+    made->seed = seed;
+    if (pthread_mutex_init(&made->writer, NULL) != 0) {
+        ql_free(made);
+        return QL_E_MEMORY;
+    }
+    if (ql_map_zero(links_bytes(made), (void **)&made->links) != QL_OK ||
+        ql_map_zero(slots * sizeof(uint32_t), (void **)&made->chain) != QL_OK ||
+        ql_map_zero(slots * sizeof(uint32_t), (void **)&made->parent) != QL_OK ||
+        ql_map_zero(slots * sizeof(uint16_t), (void **)&made->children) != QL_OK) {
+        ql_hnsw_close(made);
+        return QL_E_MEMORY;
+    }
+    *index = made;
+    return QL_OK;
+}
+
+int ql_hnsw_create(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed, ql_hnsw **index)
+{
+    if (degree == 0) degree = DEGREE_DEFAULT;
+    if (ef_construction == 0) ef_construction = EF_CONSTRUCTION_DEFAULT;
+    if (degree > DEGREE_MAX || degree < 4 || ef_construction > EF_CONSTRUCTION_MAX) return QL_E_INVALID;
+    return index_make(vectors, (degree + 15) / 16 * 16, ef_construction, seed, index);
+}
+
+void ql_hnsw_close(ql_hnsw *index)
+{
+    if (!index) return;
+    size_t slots = index->slots_max;
+    for (uint32_t i = 0; i < WALKS_KEPT; i++) walk_free(atomic_load(&index->kept[i]));
+    ql_map_release((void *)index->links, links_bytes(index));
+    ql_map_release((void *)index->chain, slots * sizeof(uint32_t));
+    ql_map_release(index->parent, slots * sizeof(uint32_t));
+    ql_map_release(index->children, slots * sizeof(uint16_t));
+    pthread_mutex_destroy(&index->writer);
+    ql_free(index);
+}
+
+uint32_t ql_hnsw_covered(const ql_hnsw *index)
+{
+    return atomic_load_explicit(&index->covered, memory_order_acquire);
+}
+
+/* ---- scratch ---- */
+
+static int walk_grow(walk *scratch, uint32_t words, uint32_t width)
+{
+    if (words > scratch->visited_words) {
+        uint64_t *visited = ql_alloc(words, sizeof *visited);
+        if (!visited) return QL_E_MEMORY;
+        ql_free(scratch->visited);
+        scratch->visited = visited;
+        scratch->visited_words = words;
+    }
+    if (width > scratch->width_max) {
+        candidate *beam = ql_alloc((size_t)width + 1, sizeof *beam);
+        if (!beam) return QL_E_MEMORY;
+        ql_free(scratch->beam);
+        scratch->beam = beam;
+        scratch->width_max = width;
+    }
+    return QL_OK;
+}
+
+int walk_take(ql_hnsw *index, uint32_t width, walk **taken)
+{
+    uint32_t words = ql_hnsw_covered(index) / 64 + 1;
+    walk *scratch = NULL;
+
+    for (uint32_t i = 0; i < WALKS_KEPT && !scratch; i++)
+        if (atomic_load_explicit(&index->kept[i], memory_order_relaxed))
+            scratch = atomic_exchange_explicit(&index->kept[i], NULL, memory_order_acquire);
+    if (!scratch) {
+        scratch = ql_alloc(1, sizeof *scratch);
+        if (!scratch) return QL_E_MEMORY;
+        scratch->touched = ql_alloc(TOUCHED_MAX, sizeof *scratch->touched);
+        if (!scratch->touched) {
+            walk_free(scratch);
+            return QL_E_MEMORY;
+        }
+    }
+    /* A little more than needed, so that an index that grows does not reallocate for every search. */
+    if (words > scratch->visited_words) words += words / 4;
+    if (walk_grow(scratch, words, width) != QL_OK) {
+        walk_free(scratch);
+        return QL_E_MEMORY;
+    }
+    *taken = scratch;
+    return QL_OK;
+}
+
+void walk_give(ql_hnsw *index, walk *done)
+{
+    for (uint32_t i = 0; i < WALKS_KEPT; i++) {
+        walk *expected = NULL;
+        if (atomic_compare_exchange_strong_explicit(&index->kept[i], &expected, done, memory_order_release,
+                                                    memory_order_relaxed))
+            return;
+    }
+    walk_free(done);
+}
+
+static int visit(walk *scratch, uint32_t slot)
+{
+    uint64_t bit = UINT64_C(1) << slot % 64;
+
+    if (scratch->visited[slot / 64] & bit) return 0;
+    scratch->visited[slot / 64] |= bit;
+    if (scratch->touched_count < TOUCHED_MAX) scratch->touched[scratch->touched_count] = slot;
+    scratch->touched_count++;
+    return 1;
+}
+
+static void visits_clear(walk *scratch)
+{
+    if (scratch->touched_count > TOUCHED_MAX)
+        memset(scratch->visited, 0, scratch->visited_words * sizeof *scratch->visited);
+    else
+        for (uint32_t i = 0; i < scratch->touched_count; i++) scratch->visited[scratch->touched[i] / 64] = 0;
+    scratch->touched_count = 0;
+}
+
+/* ---- walking ---- */
+
+uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot)
+{
+    candidate *beam = scratch->beam;
+    uint32_t low = 0;
+    uint32_t high = scratch->count;
+
+    if (high == width && distance >= beam[high - 1].distance) return width;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (beam[middle].distance <= distance) low = middle + 1;
+        else high = middle;
+    }
+    if (scratch->count < width) scratch->count++;
+    memmove(beam + low + 1, beam + low, (scratch->count - 1 - low) * sizeof *beam);
+    beam[low].distance = distance;
+    beam[low].slot = slot;
+    return low;
+}
+
+void index_distances(const ql_vectors *vectors, const float *query, const uint32_t *slots, uint32_t n, float *distances)
+{
+    const ql_kernels *kernels = ql_kernels_active();
+    const float *rows[DEGREE_MAX];
+
+    assert(n <= DEGREE_MAX);
+    for (uint32_t i = 0; i < n; i++) rows[i] = row_at(vectors, slots[i]);
+    if (vectors->metric == QL_L2) kernels->l2_rows(query, vectors->dim, rows, n, distances);
+    else kernels->dot_rows(query, vectors->dim, rows, n, distances);
+    for (uint32_t i = 0; i < n; i++) {
+        float distance = distances[i];
+        if (vectors->metric == QL_COSINE) distance = 1 - distance * vectors->metas[slots[i]].scale;
+        if (vectors->metric == QL_DOT) distance = -distance;
+        distances[i] = distance < FLT_MAX ? distance : FLT_MAX; /* Also what NaN becomes. */
+    }
+}
+
+/* Score the n slots, none visited before, and put them into the beam; says at which place the first of them stands. */
+static uint32_t beam_add_slots(const ql_hnsw *index, walk *scratch, const float *query, uint32_t width,
+                           const uint32_t *slots, uint32_t n, ql_cost *cost)
+{
+    float distances[DEGREE_MAX];
+    uint32_t first = width;
+
+    index_distances(index->vectors, query, slots, n, distances);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t place = beam_add(scratch, width, distances[i], slots[i]);
+        if (place < first) first = place;
+    }
+    cost->distances += n;
+    cost->bytes += (uint64_t)n * index->vectors->dim * sizeof(float);
+    return first;
+}
+
+static void walk_start(const ql_hnsw *index, walk *scratch, const float *query, uint32_t width, uint32_t limit,
+                       ql_cost *cost)
+{
+    uint32_t slots[ROUTERS];
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < ROUTERS; i++) {
+        uint32_t slot = atomic_load_explicit(&index->router[i], memory_order_acquire);
+        if (slot < limit && visit(scratch, slot)) slots[n++] = slot;
+    }
+    beam_add_slots(index, scratch, query, SEEDS < width ? SEEDS : width, slots, n, cost);
+    visits_clear(scratch); /* Routers that lost may still turn up as neighbours. */
+    for (uint32_t i = 0; i < scratch->count; i++) visit(scratch, scratch->beam[i].slot);
+}
+
+void index_walk(const ql_hnsw *index, walk *scratch, const float *query, uint32_t width, uint32_t limit, ql_cost *cost)
+{
+    uint32_t slots[DEGREE_MAX];
+    uint32_t at = 0;
+
+    assert(width <= scratch->width_max && limit <= (uint64_t)scratch->visited_words * 64);
+    scratch->count = 0;
+    if (!limit) return;
+    walk_start(index, scratch, query, width, limit, cost);
+    while (at < scratch->count) {
+        if (scratch->beam[at].slot & EXPANDED) {
+            at++;
+            continue;
+        }
+        uint32_t slot = scratch->beam[at].slot;
+        uint32_t n = 0;
+        scratch->beam[at].slot |= EXPANDED;
+        for (uint32_t i = 0; i < index->degree; i++) {
+            uint32_t next = link_at(index, slot, i);
+            if (next == QL_NONE) break;
+            if (next < limit && visit(scratch, next)) slots[n++] = next;
+        }
+        uint32_t first = beam_add_slots(index, scratch, query, width, slots, n, cost);
+        cost->hops++;
+        at = first <= at ? first : at + 1;
+    }
+    visits_clear(scratch);
+    for (uint32_t i = 0; i < scratch->count; i++) scratch->beam[i].slot &= ~EXPANDED;
+}
+
+/* Evenly spread slots, slot 0 among them: it is the root from which parents reach every slot. */
+void router_refresh(ql_hnsw *index)
+{
+    uint32_t covered = atomic_load(&index->covered);
+
+    for (uint32_t i = 0; i < ROUTERS; i++) {
+        uint32_t slot = (uint32_t)((uint64_t)covered * i / ROUTERS);
+        if (covered && link_at(index, slot, 0) == LINK_DUPLICATE) slot = index->parent[slot];
+        atomic_store_explicit(&index->router[i], slot, memory_order_release);
+    }
+}

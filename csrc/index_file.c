@@ -1,0 +1,298 @@
+/* index_file.c: the graph of neighbours as one immutable, position-independent, checksummed file.
+ *
+ *   header   4,096 bytes: "QLHNSW\0\1", u32 format, u32 dim, u32 metric, u32 degree, u32 ef_construction, u32 covered,
+ *            u64 seed, u8[16] uuid, u32 crc32c of each section, u32 crc32c of the bytes before, zeros
+ *   links    covered * degree u32, padded with zeros to 4,096
+ *   chain    covered u32, padded
+ *   parent   covered u32, padded
+ *
+ * All little-endian.  The file is derived: whatever is wrong with it, it can be made again from the rows.
+ *
+ * Loading reads every byte once through a small buffer (checksum and range of every link), then maps the sections
+ * copy-on-write where the arrays live: the writer goes on linking, and the file never changes.  A file that
+ * passes cannot make a walk leave its arrays or loop: links are in range, parents are earlier slots, and a chain of
+ * equal rows falls from slot to slot. */
+#define _GNU_SOURCE
+#include "index.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUFFER_BYTES ((size_t)1 << 20)
+#define PAGE_BYTES 4096u
+
+enum { LINKS, CHAIN, PARENT, SECTIONS };
+
+typedef struct header {
+    char magic[8];
+    uint32_t format;
+    uint32_t dim;
+    uint32_t metric;
+    uint32_t degree;
+    uint32_t ef_construction;
+    uint32_t covered;
+    uint64_t seed;
+    uint8_t uuid[16];
+    uint32_t section_crc[SECTIONS];
+    uint32_t crc;
+    uint8_t zeros[PAGE_BYTES - 72];
+} header;
+_Static_assert(sizeof(header) == PAGE_BYTES, "header is a file format");
+_Static_assert(offsetof(header, crc) == 68, "header is a file format");
+
+static const char magic[8] = {'Q', 'L', 'H', 'N', 'S', 'W', 0, 1};
+
+static size_t section_bytes(uint32_t covered, uint32_t degree, int section)
+{
+    return (size_t)covered * (section == LINKS ? degree : 1) * sizeof(uint32_t);
+}
+
+static size_t padded(size_t size_bytes)
+{
+    return (size_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
+static uint64_t section_offset(uint32_t covered, uint32_t degree, int section)
+{
+    uint64_t offset = PAGE_BYTES;
+
+    for (int before = 0; before < section; before++) offset += padded(section_bytes(covered, degree, before));
+    return offset;
+}
+
+static void *section_memory(const ql_hnsw *index, int section)
+{
+    if (section == LINKS) return (void *)index->links;
+    return section == CHAIN ? (void *)index->chain : (void *)index->parent;
+}
+
+static void header_fill(const ql_hnsw *index, uint32_t covered, header *head)
+{
+    memset(head, 0, sizeof *head);
+    memcpy(head->magic, magic, sizeof magic);
+    head->format = QL_FORMAT;
+    head->dim = index->vectors->dim;
+    head->metric = (uint32_t)index->vectors->metric;
+    head->degree = index->degree;
+    head->ef_construction = index->ef_construction;
+    head->covered = covered;
+    head->seed = index->seed;
+    memcpy(head->uuid, index->vectors->uuid, sizeof head->uuid);
+    for (int section = LINKS; section < SECTIONS; section++)
+        head->section_crc[section] =
+            ql_crc32c(0, section_memory(index, section), section_bytes(covered, index->degree, section));
+    head->crc = ql_crc32c(0, head, offsetof(header, crc));
+}
+
+static int save(const ql_hnsw *index, int fd)
+{
+    uint32_t covered = atomic_load(&index->covered);
+    header head;
+
+    header_fill(index, covered, &head);
+    QL_TRY(ql_file_allocate(fd, section_offset(covered, index->degree, SECTIONS)));
+    for (int section = LINKS; section < SECTIONS; section++)
+        QL_TRY(ql_file_write(fd, section_memory(index, section), section_bytes(covered, index->degree, section),
+                             section_offset(covered, index->degree, section)));
+    QL_TRY(ql_file_write(fd, &head, sizeof head, 0));
+    return fsync(fd) == 0 ? QL_OK : QL_E_IO;
+}
+
+int ql_hnsw_save(const ql_hnsw *index, const char *path)
+{
+    pthread_mutex_t *writer = (pthread_mutex_t *)&index->writer; /* Locking changes nothing that the index holds. */
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int status;
+
+    if (fd < 0) return QL_E_IO;
+    pthread_mutex_lock(writer);
+    status = save(index, fd);
+    pthread_mutex_unlock(writer);
+    if (close(fd) != 0 && status == QL_OK) status = QL_E_IO;
+    return status;
+}
+
+/* ---- loading ---- */
+
+static int header_read(const ql_vectors *vectors, int fd, header *head)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) != 0) return QL_E_IO;
+    if (!S_ISREG(info.st_mode)) return QL_E_CORRUPT;
+    QL_TRY(ql_file_read(fd, head, sizeof *head, 0));
+    if (memcmp(head->magic, magic, sizeof magic) != 0 || head->format != QL_FORMAT) return QL_E_CORRUPT;
+    if (head->crc != ql_crc32c(0, head, offsetof(header, crc))) return QL_E_CORRUPT;
+    for (size_t i = 0; i < sizeof head->zeros; i++)
+        if (head->zeros[i]) return QL_E_CORRUPT;
+    if (head->dim != vectors->dim || head->metric != (uint32_t)vectors->metric) return QL_E_CORRUPT;
+    if (memcmp(head->uuid, vectors->uuid, sizeof head->uuid) != 0) return QL_E_CORRUPT;
+    if (head->degree < 16 || head->degree > DEGREE_MAX || head->degree % 16) return QL_E_CORRUPT;
+    if (head->covered > ql_vectors_count(vectors) || !head->ef_construction) return QL_E_CORRUPT;
+    if ((uint64_t)info.st_size != section_offset(head->covered, head->degree, SECTIONS)) return QL_E_CORRUPT;
+    return QL_OK;
+}
+
+/* Every word is a slot below covered, or QL_NONE, or, at the head of a list, the mark of a duplicate. */
+static int words_check(const uint32_t *words, size_t n, const header *head, int section, size_t first)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (words[i] < head->covered || words[i] == QL_NONE) continue;
+        if (section == LINKS && words[i] == LINK_DUPLICATE && (first + i) % head->degree == 0) continue;
+        return QL_E_CORRUPT;
+    }
+    return QL_OK;
+}
+
+static int section_check(int fd, const header *head, int section, char *buffer)
+{
+    size_t size_bytes = section_bytes(head->covered, head->degree, section);
+    size_t whole = padded(size_bytes);
+    uint64_t offset = section_offset(head->covered, head->degree, section);
+    uint32_t crc = 0;
+
+    for (size_t at = 0; at < whole; at += BUFFER_BYTES) {
+        size_t part = whole - at < BUFFER_BYTES ? whole - at : BUFFER_BYTES;
+        size_t used = size_bytes - at < part ? size_bytes - at : part;
+        QL_TRY(ql_file_read(fd, buffer, part, offset + at));
+        crc = ql_crc32c(crc, buffer, used);
+        QL_TRY(words_check((const uint32_t *)(const void *)buffer, used / sizeof(uint32_t), head, section,
+                           at / sizeof(uint32_t)));
+        for (size_t i = used; i < part; i++)
+            if (buffer[i]) return QL_E_CORRUPT;
+    }
+    return crc == head->section_crc[section] ? QL_OK : QL_E_CORRUPT;
+}
+
+static int is_duplicate(const ql_hnsw *index, uint32_t slot)
+{
+    return link_at(index, slot, 0) == LINK_DUPLICATE;
+}
+
+/* Parents and chains, which code relies on to end; counts the children. */
+static int families_check(ql_hnsw *index, uint32_t covered)
+{
+    for (uint32_t slot = 0; slot < covered; slot++) {
+        uint32_t parent = index->parent[slot];
+        uint32_t next = atomic_load_explicit(&index->chain[slot], memory_order_relaxed);
+        int duplicate = is_duplicate(index, slot);
+        if (slot == 0 ? parent != QL_NONE || duplicate : parent >= slot || is_duplicate(index, parent))
+            return QL_E_CORRUPT;
+        if (!duplicate && slot && ++index->children[parent] > index->degree / 2) return QL_E_CORRUPT;
+        if (next == QL_NONE) continue;
+        if (next >= covered || !is_duplicate(index, next)) return QL_E_CORRUPT;
+        if (index->parent[next] != (duplicate ? parent : slot)) return QL_E_CORRUPT;
+        if (duplicate && next >= slot) return QL_E_CORRUPT;
+    }
+    return QL_OK;
+}
+
+static int load(ql_vectors *vectors, int fd, ql_hnsw **index)
+{
+    header head;
+    ql_hnsw *made = NULL;
+    char *buffer;
+    int status = QL_OK;
+
+    QL_TRY(header_read(vectors, fd, &head));
+    buffer = ql_alloc(BUFFER_BYTES, 1);
+    if (!buffer) return QL_E_MEMORY;
+    for (int section = LINKS; section < SECTIONS && status == QL_OK; section++)
+        status = section_check(fd, &head, section, buffer);
+    ql_free(buffer);
+    if (status == QL_OK) status = index_make(vectors, head.degree, head.ef_construction, head.seed, &made);
+    for (int section = LINKS; section < SECTIONS && status == QL_OK; section++)
+        status = ql_map_file(fd, section_offset(head.covered, head.degree, section),
+                             padded(section_bytes(head.covered, head.degree, section)), 1, section_memory(made, section));
+    if (status == QL_OK) status = families_check(made, head.covered);
+    if (status != QL_OK) {
+        ql_hnsw_close(made);
+        return status;
+    }
+    atomic_store_explicit(&made->covered, head.covered, memory_order_release);
+    router_refresh(made);
+    *index = made;
+    return QL_OK;
+}
+
+int ql_hnsw_load(ql_vectors *vectors, const char *path, ql_hnsw **index)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int status;
+
+    if (fd < 0) return errno == ENOENT ? QL_E_CORRUPT : QL_E_IO;
+    status = load(vectors, fd, index);
+    close(fd);
+    return status;
+}
+
+/* ---- checking ---- */
+
+/* A list is slots without itself and without repeats, then QL_NONE to its end; a duplicate equals its parent. */
+static int list_check(const ql_hnsw *index, uint32_t slot, uint32_t covered)
+{
+    const ql_vectors *vectors = index->vectors;
+    uint32_t count = 0;
+
+    if (is_duplicate(index, slot)) {
+        size_t size_bytes = (size_t)vectors->dim * sizeof(float);
+        int equal = memcmp(row_at(vectors, slot), row_at(vectors, index->parent[slot]), size_bytes) == 0;
+        return equal ? QL_OK : QL_E_CORRUPT;
+    }
+    while (count < index->degree && link_at(index, slot, count) != QL_NONE) {
+        uint32_t to = link_at(index, slot, count);
+        if (to >= covered || to == slot || is_duplicate(index, to)) return QL_E_CORRUPT;
+        for (uint32_t i = 0; i < count; i++)
+            if (link_at(index, slot, i) == to) return QL_E_CORRUPT;
+        count++;
+    }
+    for (; count < index->degree; count++)
+        if (link_at(index, slot, count) != QL_NONE) return QL_E_CORRUPT;
+    return QL_OK;
+}
+
+/* Count the slots that neither links from slot 0 nor chains lead to.  queue: room for every slot. */
+static uint64_t unreached(const ql_hnsw *index, uint32_t covered, uint32_t *queue, uint8_t *seen)
+{
+    uint64_t reached = covered != 0;
+    uint64_t linked = reached;
+
+    if (covered) seen[0] = 1;
+    for (uint64_t at = 0; at < linked; at++) {
+        uint32_t slot = at ? queue[at] : 0;
+        for (uint32_t i = 0; i < index->degree; i++) {
+            uint32_t to = link_at(index, slot, i);
+            if (to == QL_NONE) break;
+            if (seen[to]) continue;
+            seen[to] = 1;
+            queue[linked++] = to;
+            reached++;
+        }
+        for (uint32_t to = slot; (to = atomic_load(&index->chain[to])) != QL_NONE;) reached++;
+    }
+    return covered - reached;
+}
+
+int ql_hnsw_check(const ql_hnsw *index, uint64_t *unreachable)
+{
+    pthread_mutex_t *writer = (pthread_mutex_t *)&index->writer;
+    uint32_t covered;
+    uint32_t *queue;
+    uint8_t *seen;
+    int status = QL_OK;
+
+    pthread_mutex_lock(writer);
+    covered = atomic_load(&index->covered);
+    queue = ql_alloc((size_t)covered + 1, sizeof *queue);
+    seen = ql_alloc((size_t)covered + 1, 1);
+    if (!queue || !seen) status = QL_E_MEMORY;
+    for (uint32_t slot = 0; slot < covered && status == QL_OK; slot++) status = list_check(index, slot, covered);
+    if (status == QL_OK) *unreachable = unreached(index, covered, queue, seen);
+    ql_free(queue);
+    ql_free(seen);
+    pthread_mutex_unlock(writer);
+    return status;
+}

@@ -1,0 +1,325 @@
+/* near.c: nearest neighbours as the user sees them: visible, allowed, distinct, exactly scored, sorted.
+ *
+ * The index covers a prefix of the rows; the rest is scanned.  Both only propose slots with an approximate score.
+ * What is answered is computed here from the stored rows in float64 (products of two floats are exact there), so equal
+ * rows have equal scores, and the order is by that score, then by the smaller node.
+ *
+ * A proposal costs a float64 score only if its approximate score, plus the most that float32 can be wrong, reaches
+ * the k-th best so far.  A scan is therefore exact at float32 speed.
+ *
+ * Filters and deaths.  The walk is blind to them: a beam of width ef/s holds about ef matches when a share s of the
+ * slots matches.  Its matches are the best ones as long as the k-th of them does not stand near the end of the
+ * beam; otherwise (few matches, or matches far from the query) all matching rows are scanned, which costs what the
+ * walk would have at the same share, and is exact.  So min(k, matching) results are always found. */
+#include "index.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "order.h"
+
+#define LANES 8u
+#define SCAN_ROWS 64u
+#define DISTANCES_PER_WIDTH 12u /* rows that a walk scores per place in its beam; bench/vectors.py */
+
+/* What is being asked, and the best answers so far.  keys are score-major: descending score << 32 | node. */
+typedef struct question {
+    const ql_vectors *vectors;
+    const ql_near_options *options;
+    const float *query;  /* as given */
+    float *unit;         /* cosine: of length 1; otherwise a copy */
+    double norm;
+    double slack_factor; /* float32 error per unit of |q||r|, or relative for L2 */
+    int extreme;         /* query or rows where float32 is not trusted: score all in float64 */
+    uint64_t *keys;      /* capacity */
+    uint32_t capacity;
+    uint32_t count;
+    uint32_t k;
+    float threshold;     /* the k-th best exact score, or -inf */
+    ql_cost *cost;
+} question;
+
+static int is_allowed(const ql_near_options *options, uint32_t node)
+{
+    if (!options->allowed) return 1;
+    return node < options->allowed_nodes && (options->allowed[node / 64] >> node % 64 & 1);
+}
+
+static int is_match(const question *ask, uint32_t slot)
+{
+    if (slot >= ask->options->count) return 0;
+    return is_allowed(ask->options, ask->vectors->metas[slot].node) &&
+           slot_visible(ask->vectors, slot, ask->options->commit);
+}
+
+/* ---- exact scores ---- */
+
+static double folded(const double *lanes)
+{
+    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
+static void dot_norm(const float *query, const float *row, uint32_t dim, double *dot, double *square)
+{
+    double dots[LANES] = {0};
+    double squares[LANES] = {0};
+    uint32_t i = 0;
+
+    for (; i + LANES <= dim; i += LANES)
+        for (uint32_t j = 0; j < LANES; j++) {
+            dots[j] += (double)query[i + j] * row[i + j];
+            squares[j] += (double)row[i + j] * row[i + j];
+        }
+    for (uint32_t j = 0; i + j < dim; j++) {
+        dots[j] += (double)query[i + j] * row[i + j];
+        squares[j] += (double)row[i + j] * row[i + j];
+    }
+    *dot = folded(dots);
+    *square = folded(squares);
+}
+
+static double distance_square(const float *query, const float *row, uint32_t dim)
+{
+    double sums[LANES] = {0};
+
+    for (uint32_t i = 0; i < dim; i++) {
+        double difference = (double)query[i] - row[i];
+        sums[i % LANES] += difference * difference;
+    }
+    return folded(sums);
+}
+
+static float exact_score(const question *ask, uint32_t slot)
+{
+    const float *row = row_at(ask->vectors, slot);
+    double dot;
+    double square;
+
+    if (ask->vectors->metric == QL_L2) {
+        dot = -distance_square(ask->query, row, ask->vectors->dim);
+    } else {
+        dot_norm(ask->query, row, ask->vectors->dim, &dot, &square);
+        if (ask->vectors->metric == QL_COSINE) dot = square > 0 && ask->norm > 0 ? dot / (ask->norm * sqrt(square)) : 0;
+    }
+    if (dot > FLT_MAX) return FLT_MAX; /* Scores are finite. */
+    return dot >= -FLT_MAX ? (float)dot : -FLT_MAX; /* Damaged rows may hold NaN: they come last. */
+}
+
+/* ---- collecting ---- */
+
+static void keys_rotate(question *ask)
+{
+    for (uint32_t i = 0; i < ask->count; i++) ask->keys[i] = ask->keys[i] << 32 | ask->keys[i] >> 32;
+}
+
+/* Keep the best k distinct nodes, sorted. */
+static void keep_best(question *ask)
+{
+    uint32_t distinct = 0;
+
+    keys_rotate(ask);
+    order_keys(ask->keys, ask->count);
+    for (uint32_t i = 0; i < ask->count; i++)
+        if (i == 0 || ask->keys[i] >> 32 != ask->keys[distinct - 1] >> 32) ask->keys[distinct++] = ask->keys[i];
+    ask->count = distinct;
+    keys_rotate(ask);
+    order_keys(ask->keys, ask->count);
+    if (ask->count < ask->k) return;
+    ask->count = ask->k;
+    ask->threshold = order_score((uint32_t)(ask->keys[ask->k - 1] >> 32));
+}
+
+/* A matching slot and its approximate score. */
+static void propose(question *ask, uint32_t slot, float score)
+{
+    const slot_meta *meta = &ask->vectors->metas[slot];
+    double slack = ask->slack_factor;
+
+    if (ask->vectors->metric == QL_L2) slack *= -(double)score;
+    if (ask->vectors->metric == QL_DOT) slack *= ask->norm * (double)meta->scale;
+    if (!ask->extreme && !(meta->flags & SLOT_EXTREME) && (double)score + slack < (double)ask->threshold) return;
+    score = exact_score(ask, slot);
+    if (score < ask->threshold) return;
+    ask->keys[ask->count++] = (uint64_t)order_descending(score) << 32 | meta->node;
+    if (ask->count == ask->capacity) keep_best(ask);
+}
+
+/* ---- scanning ---- */
+
+static void score_slots(question *ask, const uint32_t *slots, uint32_t n)
+{
+    const ql_vectors *vectors = ask->vectors;
+    const ql_kernels *kernels = ql_kernels_active();
+    const float *rows[SCAN_ROWS];
+    float scores[SCAN_ROWS];
+
+    for (uint32_t i = 0; i < n; i++) rows[i] = row_at(vectors, slots[i]);
+    if (vectors->metric == QL_L2) kernels->l2_rows(ask->unit, vectors->dim, rows, n, scores);
+    else kernels->dot_rows(ask->unit, vectors->dim, rows, n, scores);
+    for (uint32_t i = 0; i < n; i++) {
+        if (vectors->metric == QL_L2) scores[i] = -scores[i];
+        if (vectors->metric == QL_COSINE) scores[i] *= vectors->metas[slots[i]].scale;
+        propose(ask, slots[i], scores[i]);
+    }
+    ask->cost->distances += n;
+    ask->cost->bytes += (uint64_t)n * vectors->dim * sizeof(float);
+}
+
+/* Every match among slots [from, until). */
+static void scan(question *ask, uint32_t from, uint32_t until)
+{
+    uint32_t slots[SCAN_ROWS];
+    uint32_t n = 0;
+
+    for (uint32_t slot = from; slot < until; slot++) {
+        if (!is_match(ask, slot)) continue;
+        slots[n++] = slot;
+        if (n == SCAN_ROWS) {
+            score_slots(ask, slots, n);
+            n = 0;
+        }
+    }
+    score_slots(ask, slots, n);
+}
+
+/* ---- the index ---- */
+
+/* Propose a place of the beam and all rows equal to it; says whether any of them matched. */
+static int propose_chain(question *ask, const ql_hnsw *index, candidate place)
+{
+    float score = ask->vectors->metric == QL_COSINE ? 1 - place.distance : -place.distance;
+    int matched = 0;
+
+    for (uint32_t slot = place.slot; slot != QL_NONE;
+         slot = atomic_load_explicit(&index->chain[slot], memory_order_acquire)) {
+        if (!is_match(ask, slot)) continue;
+        propose(ask, slot, score);
+        matched = 1;
+    }
+    return matched;
+}
+
+/* Answer from the index; 0 when the beam did not hold k matches, or held the k-th too near its end. */
+static int walk_answers(question *ask, const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, int blind)
+{
+    uint32_t trusted = blind ? width - width / 4 : width;
+
+    index_walk(index, scratch, ask->unit, width, limit, ask->cost);
+    if (scratch->count < width) trusted = scratch->count;
+    for (uint32_t i = 0; i < scratch->count; i++) {
+        if (!propose_chain(ask, index, scratch->beam[i])) continue;
+        /* Sorting as soon as k are known lets the rest be refused by their approximate scores. */
+        if (ask->count >= ask->k && ask->threshold == -INFINITY) {
+            keep_best(ask);
+            if (ask->count >= ask->k && i >= trusted) return 0;
+        }
+    }
+    if (ask->threshold == -INFINITY) keep_best(ask);
+    return ask->count >= ask->k;
+}
+
+/* ---- one call ---- */
+
+/* Width of the beam that should hold enough matches, or 0 when scanning all matches is cheaper. */
+static uint32_t beam_width(const ql_vectors *vectors, const ql_near_options *options, uint32_t k, uint32_t limit,
+                           int *blind)
+{
+    uint32_t retired = atomic_load_explicit(&vectors->retired, memory_order_relaxed);
+    double matching = retired < options->count ? options->count - retired : 0;
+    double width = options->ef > k ? options->ef : k;
+    double share;
+
+    if (options->allowed) {
+        uint64_t set = 0;
+        for (uint64_t i = 0; i < options->allowed_nodes / 64; i++) set += (uint64_t)__builtin_popcountll(options->allowed[i]);
+        if (options->allowed_nodes % 64)
+            set += (uint64_t)__builtin_popcountll(options->allowed[options->allowed_nodes / 64] &
+                                                  ((UINT64_C(1) << options->allowed_nodes % 64) - 1));
+        if ((double)set < matching) matching = (double)set;
+    }
+    share = matching / options->count;
+    *blind = share < 1;
+    if (*blind && width < 2.0 * k) width = 2.0 * k;
+    width /= share;
+    if (!(width * DISTANCES_PER_WIDTH < matching) || width >= limit) return 0;
+    return (uint32_t)width;
+}
+
+static int question_prepare(question *ask, const float *query)
+{
+    const ql_vectors *vectors = ask->vectors;
+    double square = 0;
+
+    for (uint32_t i = 0; i < vectors->dim; i++) square += (double)query[i] * query[i];
+    ask->query = query;
+    ask->norm = sqrt(square);
+    ask->extreme = ask->norm > 0 && !(ask->norm > 1e-15 && ask->norm < 1e15);
+    ask->slack_factor = (vectors->dim / 32.0 + 16) * 6e-8;
+    ask->count = 0;
+    ask->threshold = -INFINITY;
+    for (uint32_t i = 0; i < vectors->dim; i++)
+        ask->unit[i] = vectors->metric == QL_COSINE && square > 0 ? (float)(query[i] / ask->norm) : query[i];
+    return vectors->metric == QL_COSINE && square == 0; /* Everything scores 0: the smallest nodes win. */
+}
+
+static void near_one(question *ask, const ql_hnsw *index, walk *scratch, const float *query, uint32_t width,
+                     uint32_t limit, int blind)
+{
+    int flat = question_prepare(ask, query);
+    uint32_t covered = limit < ask->options->count ? limit : ask->options->count;
+
+    if (flat || ask->extreme || !width || !walk_answers(ask, index, scratch, width, limit, blind)) scan(ask, 0, covered);
+    scan(ask, covered, ask->options->count);
+    keep_best(ask);
+}
+
+static int near_check(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n,
+                      const ql_near_options *options)
+{
+    if (options->count > ql_vectors_count(vectors)) return QL_E_INVALID;
+    if (index && index->vectors != vectors) return QL_E_INVALID;
+    for (size_t i = 0; i < (size_t)n * vectors->dim; i++)
+        if (!isfinite(queries[i])) return QL_E_INVALID;
+    return QL_OK;
+}
+
+int ql_near(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n,
+            const ql_near_options *options, uint32_t *nodes, float *scores, uint32_t *found, ql_cost *cost)
+{
+    question ask = {.vectors = vectors, .options = options, .cost = cost};
+    uint32_t limit = index && !options->exact ? ql_hnsw_covered(index) : 0;
+    uint32_t width = 0;
+    int blind = 0;
+    walk *scratch = NULL;
+    int status = QL_E_MEMORY;
+
+    QL_TRY(near_check(vectors, index, queries, n, options));
+    ask.k = options->k < options->count ? options->k : options->count;
+    if (!ask.k) {
+        for (uint32_t i = 0; i < n; i++) found[i] = 0;
+        return QL_OK;
+    }
+    if (limit) width = beam_width(vectors, options, ask.k, limit, &blind);
+    ask.capacity = 2 * ask.k + 16;
+    ask.keys = ql_alloc(ask.capacity, sizeof *ask.keys);
+    ask.unit = ql_alloc(vectors->dim, sizeof *ask.unit);
+    if (!ask.keys || !ask.unit) goto done;
+    if (width) {
+        status = walk_take((ql_hnsw *)index, width, &scratch); /* Idle scratch is not part of what the index holds. */
+        if (status != QL_OK) goto done;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        near_one(&ask, index, scratch, queries + (size_t)i * vectors->dim, width, limit, blind);
+        for (uint32_t j = 0; j < ask.count; j++) {
+            nodes[(size_t)i * options->k + j] = (uint32_t)ask.keys[j];
+            scores[(size_t)i * options->k + j] = order_score((uint32_t)(ask.keys[j] >> 32));
+        }
+        found[i] = ask.count;
+    }
+    status = QL_OK;
+done:
+    if (scratch) walk_give((ql_hnsw *)index, scratch);
+    ql_free(ask.keys);
+    ql_free(ask.unit);
+    return status;
+}
