@@ -62,6 +62,17 @@ class Reached:
     edges_touched: int
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A whole view as compressed rows over the nodes that have edges; read-only columns."""
+
+    nodes: NDArray[np.uint32]
+    offsets: NDArray[np.uint64]
+    targets: NDArray[np.uint32]
+    weights: NDArray[np.float32]
+    types: NDArray[np.uint16]
+
+
 class Graph:
     """The log of associations in one file, and its adjacency in memory.
 
@@ -250,6 +261,28 @@ class GraphView:
         )  # fmt: skip
         check(status, f"expand {len(start)} seeds")
         return _reached(ffi.gc(block[0], lib.ql_reached_free), int(cost.edges))
+
+    def table(self, *, direction: str = "out", types: Sequence[int] | None = None) -> Table:
+        """All edges as compressed rows; row i belongs to nodes[i], targets are rows.
+
+        nodes (n,) ascending, the same in every direction; offsets (n + 1,); the rest (m,), in a row
+        sorted by (type, target), under "both" first the leaving ones, then the entering ones.
+        """
+        data, count = _types(types)
+        made = ffi.new("ql_graph_table **")
+        status = lib.ql_graph_table_make(
+            self.handle, _direction(direction), data, count, made, ffi.NULL
+        )
+        check(status, "make a table of the graph")
+        block = ffi.gc(made[0], lib.ql_graph_table_free)
+        n, m = int(block.count), int(block.arcs)
+        return Table(
+            nodes=_column(block, block.nodes, n, np.uint32),
+            offsets=_column(block, block.offsets, n + 1, np.uint64),
+            targets=_column(block, block.targets, m, np.uint32),
+            weights=_column(block, block.weights, m, np.float32),
+            types=_column(block, block.types, m, np.uint16),
+        )
 
     def close(self) -> None:
         """Let the view go; arrays it returned stay. May be called twice."""

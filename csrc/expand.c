@@ -112,14 +112,14 @@ static int row_expand(expansion *work, uint32_t parent, int side, bool *going)
     ql_row row;
     QL_TRY(ql_row_read(work->view->state, work->view->limit, work->steps[parent].node, side, &work->scratch, &row));
     for (uint32_t i = 0; i < row.count; i++) {
-        uint16_t type = row.type[i] & QL_TYPE_MASK;
+        uint16_t type = ql_row_type(&row, i);
         if (!ql_type_allowed(&work->types, type)) continue;
         if (work->touched == work->budget) {
             *going = false;
             return QL_OK;
         }
         work->touched++;
-        step found = {row.other[i], score_along(from, row.weight[i], work->discount), parent, type, hop};
+        step found = {row.other[i], score_along(from, ql_row_weight(&row, i), work->discount), parent, type, hop};
         uint32_t *slot = slot_of(work, found.node);
         if (*slot == 0) {
             QL_TRY(steps_reserve(work));

@@ -4,6 +4,7 @@
  * graph_log.c   the file: header page, batches, checksums
  * adjacency.c   the structure in memory: base extents, delta chains, merged rows, folding
  * neighbours.c  reading: neighbours, find, all edges
+ * table.c       a whole view as plain compressed rows
  * expand.c      visited-set expansion */
 #ifndef QL_GRAPH_H
 #define QL_GRAPH_H
@@ -84,6 +85,21 @@ typedef struct ql_row {
     const float *weight;
     const uint16_t *type;
 } ql_row;
+
+static inline uint16_t ql_row_type(const ql_row *row, uint32_t i)
+{
+    return row->type[i] & QL_TYPE_MASK;
+}
+
+static inline uint16_t ql_row_flags(const ql_row *row, uint32_t i)
+{
+    return row->type[i] & QL_TYPE_DATA ? QL_EDGE_DATA : 0;
+}
+
+static inline float ql_row_weight(const ql_row *row, uint32_t i)
+{
+    return row->weight[i];
+}
 
 typedef struct ql_sort_item {
     uint64_t key; /* type << 32 | other */

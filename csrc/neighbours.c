@@ -41,10 +41,11 @@ static int answer_reserve(ql_edges *answer, uint64_t *capacity, uint64_t extra)
 
 static ql_edge row_edge(const ql_row *row, uint32_t i, uint32_t node, int side)
 {
-    uint16_t type = row->type[i] & QL_TYPE_MASK;
-    uint16_t flags = row->type[i] & QL_TYPE_DATA ? QL_EDGE_DATA : 0;
-    return side == QL_SIDE_OUT ? (ql_edge){node, row->other[i], type, flags, row->weight[i]}
-                               : (ql_edge){row->other[i], node, type, flags, row->weight[i]};
+    uint16_t type = ql_row_type(row, i);
+    uint16_t flags = ql_row_flags(row, i);
+    float weight = ql_row_weight(row, i);
+    return side == QL_SIDE_OUT ? (ql_edge){node, row->other[i], type, flags, weight}
+                               : (ql_edge){row->other[i], node, type, flags, weight};
 }
 
 /* Below, at or above zero as a stands before, at or after b by (type, target, source). */

@@ -172,6 +172,19 @@ void ql_reached_free(ql_reached *reached);
 int ql_graph_expand(const ql_graph_view *view, const uint32_t *seeds, const float *scores, uint32_t n, uint32_t hops,
                     int direction, const uint16_t *types, uint32_t types_count, float discount, uint64_t budget_edges,
                     ql_reached **reached, ql_cost *cost);
+/* A whole view as plain compressed rows over the nodes that have edges, for kernels on ql_csr and the like. */
+typedef struct ql_graph_table {
+    uint64_t count;    /* nodes */
+    uint64_t arcs;
+    uint32_t *nodes;   /* (count,): node number of each row, ascending; the same in every direction */
+    uint64_t *offsets; /* (count + 1,) */
+    uint32_t *targets; /* (arcs,): rows, not node numbers; sorted by (type, target), under QL_BOTH leaving before entering */
+    float *weights;    /* (arcs,) */
+    uint16_t *types;   /* (arcs,) */
+} ql_graph_table;
+void ql_graph_table_free(ql_graph_table *table);
+int ql_graph_table_make(const ql_graph_view *view, int direction, const uint16_t *types, uint32_t types_count,
+                        ql_graph_table **table, ql_cost *cost);
 /* Verify batch checksums and record ranges of the committed log; where = byte offset of the first bad batch. */
 int ql_graph_check(ql_graph *graph, uint64_t *where);
 

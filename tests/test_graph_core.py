@@ -212,6 +212,31 @@ def test_expand_stops_at_its_budget(graph: Graph) -> None:
     assert view.expand([1], hops=2, budget_edges=0).partial
 
 
+@pytest.mark.parametrize("types", [None, [1]])
+def test_table_holds_every_edge_by_row(graph: Graph, types: list[int] | None) -> None:
+    rng = np.random.default_rng(2)
+    numbers = np.sort(rng.choice(2**32 - 1, 50, replace=False))
+    model: Model = {}
+    for number in (1, 2):  # The first is folded, the second a delta.
+        batch = random_edges(rng, 5000 if number == 1 else 200, 50)
+        batch["source"], batch["target"] = numbers[batch["source"]], numbers[batch["target"]]
+        graph.append(batch)
+        put(model, batch)
+        log_bytes = commit(graph, number)
+    kept = {key: model[key][0] for key in model if types is None or key[1] in types}
+    view = graph.view(log_bytes)
+    for direction in ("out", "in", "both"):
+        table = view.table(direction=direction, types=types)
+        assert table.nodes.tolist() == sorted({n for s, _, d in kept for n in (s, d)})
+        leaving = [(s, 0, t, d, kept[s, t, d]) for s, t, d in kept if direction != "in"]
+        entering = [(d, 1, t, s, kept[s, t, d]) for s, t, d in kept if direction != "out"]
+        rows = np.repeat(table.nodes, np.diff(table.offsets.astype(np.int64)))
+        columns = (rows, table.types, table.nodes[table.targets], table.weights)
+        assert list(zip(*(c.tolist() for c in columns), strict=True)) == [
+            (node, *rest) for node, _, *rest in sorted(leaving + entering)
+        ]
+
+
 def test_scores_stay_finite(graph: Graph) -> None:
     graph.append(edges_from([1, 2], [2, 3], 0, [3e38, 3e38]))
     view = graph.view(commit(graph, 1))
@@ -248,7 +273,8 @@ def test_every_failing_allocation_leaves_a_view_usable(graph: Graph) -> None:
     def everything() -> tuple[object, ...]:
         around = view.neighbours([1, 2, 3], direction="both")[0].tolist()
         reached = view.expand([1, 2], hops=3, direction="both")
-        return view.edges().tolist(), view.count(), around, reached.nodes.tolist()
+        table = view.table().targets.tolist()
+        return view.edges().tolist(), view.count(), around, reached.nodes.tolist(), table
 
     wanted = everything()
     assert fail_in_turn(everything) > 20
