@@ -220,4 +220,75 @@ int ql_flow_cut(ql_flow *flow, const uint32_t *sources, uint32_t sources_count, 
 int ql_flow_tree(ql_flow *flow, const uint32_t *terminals, uint32_t k, uint32_t *parents, uint64_t *weights,
                  ql_cost *cost);
 
+/* ---- npu.c: the spiking simulation ---- */
+#define QL_NPU_NEURONS_MAX 1073741824
+#define QL_NPU_DELAY_MAX 255
+/* Columns of ql_npu_set_*: parameters first, then state. */
+#define QL_NPU_THRESHOLD 0
+#define QL_NPU_LIMIT 1        /* 0 means none */
+#define QL_NPU_LEAK 2
+#define QL_NPU_EXCITABILITY 3
+#define QL_NPU_POTENTIAL 4
+#define QL_NPU_REFRACTORY 0   /* columns of u16 from here */
+#define QL_NPU_FIRE_LIMIT 1   /* 0 and 65535 mean none */
+#define QL_NPU_SNOOZE 2
+#define QL_NPU_COUNTDOWN 3
+#define QL_NPU_CONSECUTIVE 4
+/* Flags of a neuron. */
+#define QL_NPU_UNIFORM 1      /* its synapses are not divided by their number */
+#define QL_NPU_MP_DRIVEN 2    /* they send the potential at firing instead of psp */
+#define QL_NPU_ACCUMULATE 4   /* it keeps its potential from burst to burst */
+/* Which columns of a call hold a value per row; the others hold one for all. */
+#define QL_NPU_EACH_SOURCE 1
+#define QL_NPU_EACH_TARGET 2
+#define QL_NPU_EACH_WEIGHT 4
+#define QL_NPU_EACH_PSP 8
+#define QL_NPU_EACH_INHIBITORY 16
+/* How a burst delivers; the spikes are the same bit for bit. */
+#define QL_NPU_AUTO 0
+#define QL_NPU_PUSH 1
+#define QL_NPU_BLOCKED 2
+#define QL_NPU_PULL 3
+typedef struct ql_npu ql_npu;
+/* n neurons, numbered from first_id for their draws; synapses deliver `delay` bursts later; signed_input 0 clamps
+ * negative sums to 0. */
+int ql_npu_open(uint32_t n, uint32_t first_id, uint32_t delay, uint32_t signed_input, ql_npu **npu);
+void ql_npu_close(ql_npu *npu);
+/* count: 1 (for all) or n. Parameters: only before the first connect and run. */
+int ql_npu_set_floats(ql_npu *npu, int column, const float *values, uint32_t count);
+int ql_npu_set_shorts(ql_npu *npu, int column, const uint16_t *values, uint32_t count);
+int ql_npu_set_flags(ql_npu *npu, const uint8_t *values, uint32_t count);
+int ql_npu_potentials(const ql_npu *npu, float *values);
+int ql_npu_rests(const ql_npu *npu, uint16_t *countdown, uint16_t *consecutive);
+/* Add synapses; parallel ones stay apart. They take part from the next burst on. */
+int ql_npu_connect(ql_npu *npu, const uint32_t *sources, const uint32_t *targets, const uint8_t *weights,
+                   const uint8_t *psps, const uint8_t *inhibitory, uint64_t n, uint32_t each);
+int ql_npu_compile(ql_npu *npu); /* done by the calls below when needed */
+uint64_t ql_npu_synapse_count(const ql_npu *npu);
+/* Synapses in order of (source, target, age): row i is [offsets[i], offsets[i + 1]). */
+int ql_npu_offsets(ql_npu *npu, uint64_t *offsets);
+int ql_npu_synapses(ql_npu *npu, uint64_t first, uint64_t n, uint32_t *targets, uint8_t *weights, uint8_t *psps,
+                    uint8_t *inhibitory);
+int ql_npu_reweigh(ql_npu *npu, const uint64_t *positions, const uint8_t *weights, uint64_t n);
+/* ids NULL: all neurons. each 1: an amount per id. Amounts for one neuron add up. */
+int ql_npu_drive(ql_npu *npu, const uint32_t *ids, const float *amounts, uint32_t n, uint32_t each);
+int ql_npu_drive_stop(ql_npu *npu);
+int ql_npu_inject(ql_npu *npu, const uint32_t *ids, const float *amounts, uint32_t n, uint32_t each);
+int ql_npu_force(ql_npu *npu, const uint32_t *ids, const float *amounts, uint32_t n, uint32_t each);
+typedef struct ql_spikes {
+    uint32_t bursts;
+    uint64_t *offsets; /* (bursts + 1): fired neurons of burst i */
+    uint32_t *ids;     /* ascending within a burst */
+    uint64_t events;   /* synaptic deliveries */
+} ql_spikes;
+/* Run bursts from number `start` on (0: continue). threads: 1 or 2. On QL_E_MEMORY bursts may have run. */
+int ql_npu_run(ql_npu *npu, uint32_t bursts, uint64_t start, uint32_t threads, int method, ql_spikes **spikes);
+void ql_spikes_free(ql_spikes *spikes);
+uint64_t ql_npu_burst(const ql_npu *npu); /* number of the next burst */
+/* The fired lists that are still under way, oldest first (age 0 is delivered next): how many, and who with what. */
+int ql_npu_queue_count(const ql_npu *npu, uint32_t age, uint32_t *count);
+int ql_npu_queue(const ql_npu *npu, uint32_t age, uint32_t *ids, float *at);
+int ql_npu_queue_set(ql_npu *npu, uint32_t age, const uint32_t *ids, const float *at, uint32_t count);
+int ql_npu_burst_set(ql_npu *npu, uint64_t burst); /* before queue_set: ages are relative to it */
+
 #endif

@@ -67,7 +67,7 @@ def test_python_function_fits_one_screen(path: Path) -> None:
 @pytest.mark.parametrize("path", c_files(), ids=shown)
 def test_c_function_fits_one_screen(path: Path) -> None:
     found = c_functions(path)
-    assert found or "const ql_kernels" in path.read_text(encoding="utf-8")
+    assert found or re.search(r"const \w+_kernels", path.read_text(encoding="utf-8"))
     assert [function for function in found if function[2] > FUNCTION_LINES[".c"]] == []
 
 
