@@ -291,4 +291,62 @@ int ql_npu_queue(const ql_npu *npu, uint32_t age, uint32_t *ids, float *at);
 int ql_npu_queue_set(ql_npu *npu, uint32_t age, const uint32_t *ids, const float *at, uint32_t count);
 int ql_npu_burst_set(ql_npu *npu, uint64_t burst); /* before queue_set: ages are relative to it */
 
+/* ---- text: words of documents, immutable postings segments, BM25 ---- */
+#define QL_WORDS_ANY 0         /* documents with at least one of the words */
+#define QL_WORDS_ALL 1         /* documents with every word */
+#define QL_WORDS_PHRASE 2      /* documents with the words in this order, side by side; needs positions */
+#define QL_QUERY_WORDS_MAX 4096 /* distinct words of one query */
+#define QL_WORDS_GONE 4294967295 /* the length of a document that says: this node has no text any more */
+
+/* A builder takes prepared texts: UTF-8 in which every maximal run of ASCII letters, digits, underscores and bytes
+ * >= 0x80 is a word; ASCII capitals are folded here, all else is the caller's. Nodes must come in ascending order. */
+typedef struct ql_words_builder ql_words_builder;
+int ql_words_builder_create(int positions, ql_words_builder **builder);
+/* gone: (n,) 1 where the node has no text any more (a tombstone), or NULL. offsets (n + 1,). */
+int ql_words_builder_add(ql_words_builder *builder, const uint32_t *nodes, const uint8_t *texts,
+                         const uint64_t *offsets, const uint8_t *gone, uint32_t n);
+uint64_t ql_words_builder_bytes(const ql_words_builder *builder); /* memory it holds */
+/* Write the segment to path (temporary name, fsync, rename) and empty the builder. */
+int ql_words_builder_write(ql_words_builder *builder, const char *path, const uint8_t *uuid, uint32_t analyser);
+void ql_words_builder_close(ql_words_builder *builder);
+
+typedef struct ql_words ql_words; /* an open segment; any number of threads may read it */
+int ql_words_open(const char *path, const uint8_t *uuid, uint32_t analyser, ql_words **words);
+void ql_words_close(ql_words *words);
+uint32_t ql_words_documents(const ql_words *words); /* tombstones included */
+uint32_t ql_words_terms(const ql_words *words);
+uint64_t ql_words_size(const ql_words *words);      /* bytes of the file */
+int ql_words_has_positions(const ql_words *words);
+const uint32_t *ql_words_nodes(const ql_words *words);   /* (documents,) ascending; valid until close */
+const uint32_t *ql_words_lengths(const ql_words *words); /* (documents,) words of each; QL_WORDS_GONE: tombstone */
+int ql_words_check(const ql_words *words); /* every checksum, every posting */
+/* Documents of each of n words, without those listed as dead: ordinals (dead_count,) ascending, or NULL. */
+int ql_words_frequencies(const ql_words *words, const uint8_t *texts, const uint32_t *offsets, uint32_t n,
+                         const uint32_t *dead, uint32_t dead_count, uint32_t *frequencies);
+/* One segment of several. maps[i] (documents of i,): the new ordinal of each document, ascending, QL_NONE to drop it. */
+int ql_words_merge(const ql_words *const *segments, const uint32_t *const *maps, uint32_t n, const uint32_t *nodes,
+                   const uint32_t *lengths, uint32_t documents, const char *path, const uint8_t *uuid,
+                   uint32_t analyser);
+
+typedef struct ql_words_query {
+    uint32_t n;              /* distinct words */
+    uint32_t mode;           /* QL_WORDS_... */
+    const uint8_t *texts;    /* the words, one after another */
+    const uint32_t *offsets; /* (n + 1,) */
+    const double *weights;   /* (n,) inverse document frequency times occurrences in the query; positive */
+    const uint32_t *phrase;  /* (phrase_count,) for QL_WORDS_PHRASE: which word stands at each place */
+    uint32_t phrase_count;
+    uint32_t k;
+    double k1;
+    double b;
+    double length_mean;      /* of a document, in words */
+    uint64_t allowed_nodes;  /* how many nodes `allowed` has bits for; nodes beyond are not allowed */
+    const uint64_t *allowed; /* bit per node, or NULL for all */
+} ql_words_query;
+/* The best k documents of several segments: score = sum of weight * f / (f + k1 (1 - b + b length / length_mean)).
+ * live[i]: bit per ordinal of segment i, NULL for all. nodes, scores (k,) hold `found` results of elsewhere on entry
+ * (0 for none), which take part; on return sorted by score, ties by node. */
+int ql_words_search(const ql_words *const *segments, const uint64_t *const *live, uint32_t n,
+                    const ql_words_query *query, uint32_t *nodes, float *scores, uint32_t *found, ql_cost *cost);
+
 #endif
