@@ -23,6 +23,7 @@ struct ql_flow { /* one thread at a time */
     ql_network network;
     ql_row *rows;
     ql_arc *arcs;
+    uint64_t *degrees;
 };
 
 typedef struct terminals {
@@ -165,10 +166,14 @@ static int grow(ql_network *network, frontier *f, int backward)
     return 0;
 }
 
+/* The search that would be behind after its next row goes on: a hub waits until the other side has cost as much. */
 static int searches_meet(ql_network *network, frontier *f)
 {
-    while (f->front_head < f->front_tail && f->back_head > f->back_tail)
-        if (grow(network, f, f->back_work < f->front_work)) return 1;
+    while (f->front_head < f->front_tail && f->back_head > f->back_tail) {
+        const uint64_t front = f->front_work + network->rows[network->queue[f->front_head]].length;
+        const uint64_t back = f->back_work + network->rows[network->queue[f->back_head - 1]].length;
+        if (grow(network, f, back < front)) return 1;
+    }
     return 0;
 }
 
@@ -298,6 +303,7 @@ static int dinic(ql_network *network, const terminals *ends, uint64_t limit, uin
 static uint64_t weight_around(ql_network *network, const uint32_t *set, uint32_t count, uint32_t mark)
 {
     uint64_t sum = 0;
+    if (count == 1) return network->degrees[set[0]];
     for (uint32_t i = 0; i < count; i++) {
         const ql_row row = network->rows[set[i]];
         for (uint32_t a = row.begin; a < row.begin + row.length; a++)
@@ -377,6 +383,7 @@ static int link_arcs(ql_flow *flow, const ql_csr *graph, const uint32_t *weights
             if (t == v || cursors[t] >= graph->offsets[t + 1] || graph->targets[cursors[t]] != v) return QL_E_INVALID;
             if (w == 0 || w > QL_FLOW_WEIGHT_MAX || (weights && weights[cursors[t]] != w)) return QL_E_INVALID;
             flow->arcs[a] = (ql_arc){t, w, cursors[t]++, 0};
+            flow->degrees[v] += w;
         }
     return QL_OK;
 }
@@ -392,11 +399,13 @@ int ql_flow_open(const ql_csr *graph, const uint32_t *weights, ql_flow **flow)
     if (!made) return QL_E_MEMORY;
     made->rows = ql_alloc(graph->n, sizeof *made->rows);
     made->arcs = ql_alloc_aligned(arcs, sizeof *made->arcs, 64);
-    if (!made->rows || !made->arcs) goto failed;
+    made->degrees = ql_alloc(graph->n, sizeof *made->degrees);
+    if (!made->rows || !made->arcs || !made->degrees) goto failed;
     status = ql_network_open(&made->network, graph->n);
     if (status != QL_OK) goto failed;
     made->network.rows = made->rows;
     made->network.arcs = made->arcs;
+    made->network.degrees = made->degrees;
     status = link_arcs(made, graph, weights, made->network.cursors);
     if (status != QL_OK) goto failed;
     *flow = made;
@@ -410,6 +419,7 @@ void ql_flow_close(ql_flow *flow)
 {
     if (!flow) return;
     ql_network_close(&flow->network);
+    ql_free(flow->degrees);
     ql_free(flow->arcs);
     ql_free(flow->rows);
     ql_free(flow);

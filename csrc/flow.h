@@ -22,6 +22,7 @@ typedef struct ql_network {
     uint32_t n;
     ql_row *rows;
     ql_arc *arcs;
+    const uint64_t *degrees; /* [vertex]: sum of its arcs' weights */
     uint32_t *marks;   /* [vertex]: epoch + side if reached in this search */
     uint32_t *via;     /* [vertex]: arc that reached it; QL_NONE at terminals */
     uint32_t *levels;  /* [vertex]: distance to a target, Dinic only */
@@ -34,7 +35,7 @@ typedef struct ql_network {
     uint64_t edges; /* residual arcs looked at so far */
 } ql_network;
 
-/* Allocate the scratch columns for n vertices; rows and arcs are the caller's. */
+/* Allocate the scratch columns for n vertices; rows, arcs and degrees are the caller's. */
 int ql_network_open(ql_network *network, uint32_t n);
 void ql_network_close(ql_network *network);
 

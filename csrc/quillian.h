@@ -220,6 +220,24 @@ int ql_flow_cut(ql_flow *flow, const uint32_t *sources, uint32_t sources_count, 
 int ql_flow_tree(ql_flow *flow, const uint32_t *terminals, uint32_t k, uint32_t *parents, uint64_t *weights,
                  ql_cost *cost);
 
+/* ---- dynamic_cut.c: the exact global minimum cut after every change. One thread per handle ---- */
+#define QL_DYNAMIC_WITNESSES_MAX 64
+#define QL_DYNAMIC_SUSPECTS_MAX 64
+typedef struct ql_dynamic ql_dynamic;
+typedef struct ql_dynamic_stats { /* since open */
+    uint64_t flows;      /* bounded flows run */
+    uint64_t recomputes; /* static cuts run */
+    uint64_t changes;    /* updates that changed the value */
+    uint64_t edges;      /* arcs looked at */
+} ql_dynamic_stats;
+int ql_dynamic_open(const ql_csr *graph, const uint32_t *weights, uint64_t seed, ql_dynamic **dynamic);
+void ql_dynamic_close(ql_dynamic *dynamic);
+/* Set edge weights one after the other, 0 removes. values (count) or NULL: the minimum cut after each; done: how many. */
+int ql_dynamic_update(ql_dynamic *dynamic, const uint32_t *sources, const uint32_t *targets, const uint32_t *weights,
+                      uint64_t count, uint64_t *values, uint64_t *done);
+int ql_dynamic_cut(ql_dynamic *dynamic, uint64_t *value, uint8_t *side, ql_dynamic_stats *stats); /* side may be NULL */
+int ql_dynamic_check(const ql_dynamic *dynamic); /* for tests: QL_E_CORRUPT if sums or links are wrong */
+
 /* ---- npu.c: the spiking simulation ---- */
 #define QL_NPU_NEURONS_MAX 1073741824
 #define QL_NPU_DELAY_MAX 255
