@@ -254,10 +254,40 @@ static int first_failure(const search *s)
 
 /* ---- Any of the words ---- */
 
+/* The next document of a word after the one where it stands. */
+static uint32_t step(word *w)
+{
+    ql_cursor *cursor = &w->cursor;
+
+    if (cursor->block == cursor->decoded && cursor->at + 1 < cursor->filled) return cursor->docs[++cursor->at];
+    return ql_cursor_seek(cursor, w->doc + 1);
+}
+
+/* A window of a question of one word: most of the time of a very common word is spent here. */
+static void scan_window(search *s, word *w, uint32_t from, uint32_t until)
+{
+    ql_cursor *cursor = &w->cursor;
+    uint32_t at;
+
+    if (ql_cursor_seek(cursor, from) > until) return;
+    (void)ql_cursor_frequency(cursor); /* Unpacks all of the block. */
+    if (cursor->status != QL_OK) return;
+    for (at = cursor->at; at < cursor->filled && cursor->docs[at] <= until; at++) {
+        uint32_t doc = cursor->docs[at];
+        double score;
+        if (!admits(s, doc)) continue;
+        score = score_of(s, w, cursor->frequencies[at], s->words->lengths[doc]);
+        if (hopeless(s, score, doc)) continue;
+        s->cost->distances++;
+        offer(s, s->words->nodes[doc], (float)score);
+    }
+    cursor->at = at - 1;
+}
+
 /* Score the documents of a window. order[0..n): words of the window, the lowest bound first. */
 static void search_window(search *s, word **order, uint32_t n, uint32_t from, uint32_t until)
 {
-    uint32_t essential = 0; /* order[essential..n) propose documents. */
+    uint32_t essential = 0; /* order[essential..n) propose documents; the split holds for the whole window. */
 
     memset(s->sums, 0, s->query->n * sizeof *s->sums);
     for (; essential < n; essential++) {
@@ -267,19 +297,24 @@ static void search_window(search *s, word **order, uint32_t n, uint32_t from, ui
     for (uint32_t i = essential; i < n; i++) order[i]->doc = ql_cursor_seek(&order[i]->cursor, from);
     for (;;) {
         uint32_t doc = QL_NONE;
+        int admitted;
         for (uint32_t i = essential; i < n; i++)
             if (order[i]->doc < doc) doc = order[i]->doc;
         if (doc > until) return;
 
-        memset(s->sums, 0, s->query->n * sizeof *s->sums);
-        for (uint32_t i = 0; i < essential; i++) s->sums[order[i]->place] = order[i]->window_bound;
-        for (uint32_t i = essential; i < n; i++) {
+        admitted = admits(s, doc);
+        for (uint32_t i = 0; i < n; i++) {
             word *w = order[i];
-            if (w->doc != doc) continue;
-            s->sums[w->place] = score_here(s, w, doc);
-            w->doc = ql_cursor_seek(&w->cursor, doc + 1);
+            if (i < essential) {
+                s->sums[w->place] = w->window_bound;
+            } else if (w->doc != doc) {
+                s->sums[w->place] = 0;
+            } else {
+                if (admitted) s->sums[w->place] = score_here(s, w, doc);
+                w->doc = step(w);
+            }
         }
-        if (!admits(s, doc)) continue;
+        if (!admitted) continue;
         for (uint32_t i = essential; i > 0 && !hopeless(s, total(s), doc); i--) { /* The highest bound first. */
             word *w = order[i - 1];
             s->sums[w->place] = ql_cursor_seek(&w->cursor, doc) == doc ? score_here(s, w, doc) : 0;
@@ -331,7 +366,10 @@ static int search_any(search *s)
             end = documents - 1;
         }
         n = open_window(s, order, doc, &end, &sum);
-        if (n && !hopeless(s, sum, doc)) search_window(s, order, n, doc, end);
+        if (n && !hopeless(s, sum, doc)) {
+            if (s->query->n == 1) scan_window(s, order[0], doc, end);
+            else search_window(s, order, n, doc, end);
+        }
         doc = end + 1;
     }
     ql_free(order);

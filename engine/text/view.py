@@ -166,6 +166,9 @@ class WordView:
         parameters: Bm25,
     ) -> WordsFound:
         part = self._part
+        if len(part.nodes) == 0:
+            empty = np.empty(0, np.uint32), np.empty(0, np.float32)
+            return WordsFound(query.k, *empty)
         sums, held = tail_scores(
             self._tail, part, known, query.weights, parameters, query.length_mean
         )
