@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sources import ROOT, copy_tree, module_name, python_files
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]
 
 STALE = "build/lib/quillian/renamed.py"
 
