@@ -1,0 +1,370 @@
+"""The catalog: concepts, ids, names, types and the commit point, in one LMDB environment.
+
+LMDB is the only commit authority: what a transaction here commits is what exists; rows and log
+records beyond the lengths in its Head do not. Environments are opened once per process and path
+(directory.py keeps the registry) and never used across fork.
+"""
+
+import ctypes
+import errno
+import os
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from operator import itemgetter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import lmdb
+import lmdb._envid
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import (
+    ClosedError,
+    CorruptError,
+    LimitError,
+    StorageError,
+)
+from .layout import (
+    HEAD_KEY,
+    STORE_KEY,
+    TABLES,
+    commit_key,
+    decode,
+    edge_key,
+    encode,
+    id_key,
+    name_key,
+    node_key,
+    node_of,
+    seal,
+    unseal,
+)
+from .records import Concept
+
+MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # Address space, not disk: the first that fits.
+READERS_MAX = 2048
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+EdgeKey = tuple[int, int, int]
+"""(source node, type number, target node)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is fixed when a store is created, except `dim`, which its first vector may set."""
+
+    format: int
+    uuid: bytes
+    dim: int | None
+    metric: str
+    embedder: str | None
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the last commit made visible."""
+
+    commit: int = 0
+    next_node: int = 0
+    rows: int = 0  # Of the vector log.
+    log_bytes: int = 0  # Of the association log.
+    concepts: int = 0
+    vectors: int = 0
+    associations: int = 0
+    index_generation: int = 0  # 0: no index has been written.
+    index_rows: int = 0
+    updated_ns: int = 0
+
+
+Fixed = TypeVar("Fixed", Manifest, Head)
+
+
+@contextmanager
+def lmdb_errors(what: str) -> Iterator[None]:
+    """LMDB's errors as ours; `what` says what was tried."""
+    try:
+        yield
+    except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError) as error:
+        raise CorruptError(f"could not {what}: {error}; run check or restore a backup") from error
+    except lmdb.VersionMismatchError as error:
+        raise CorruptError(f"could not {what}: another LMDB format: {error}") from error
+    except (lmdb.MapFullError, lmdb.ReadersFullError, lmdb.TxnFullError) as error:
+        raise LimitError(f"could not {what}: {error}") from error
+    except lmdb.Error as error:
+        text = str(error)
+        full = any(
+            text.endswith(name) for name in ("No space left on device", "Disk quota exceeded")
+        )
+        raise StorageError(_FULL[0] if full else errno.EIO, f"could not {what}: {text}") from error
+
+
+class Catalog:
+    """The open LMDB environment of one store."""
+
+    def __init__(self, path: Path, *, read_only: bool):
+        self.path = path
+        self.read_only = read_only
+        with lmdb_errors(f"open {path}"):
+            self._env = self._open(str(path), read_only)
+            _open_catalogs.add(self)
+            self._env.reader_check()  # Slots of dead processes.
+
+    @staticmethod
+    def _open(path: str, read_only: bool) -> lmdb.Environment:
+        for size in MAP_SIZES:
+            try:
+                return lmdb.open(
+                    path,
+                    subdir=False,
+                    map_size=size,
+                    readonly=read_only,
+                    max_readers=READERS_MAX,
+                    create=not read_only,
+                )
+            except (lmdb.MemoryError, MemoryError):  # Address space is limited here: ask for less.
+                if size == MAP_SIZES[-1]:
+                    raise
+        raise AssertionError("unreachable")
+
+    def leak(self) -> None:
+        """Never free the environment: it is the parent's, and that would end its reads."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._env))
+
+    def begin(self, *, write: bool = False) -> "CatalogTransaction":
+        """A consistent view of all tables; to write, the caller must hold the writer's lock."""
+        with lmdb_errors("begin a transaction"):
+            return CatalogTransaction(self, self._env.begin(write=write))
+
+    def readers(self) -> str:
+        """LMDB's table of readers: process, thread, transaction."""
+        return str(self._env.readers())
+
+    def close(self) -> None:
+        """Close the environment; open transactions of it become invalid."""
+        self._env.close()
+
+
+class CatalogTransaction:
+    """One LMDB transaction over all tables. Not shared between threads when writing."""
+
+    def __init__(self, catalog: Catalog, txn: lmdb.Transaction):
+        self._catalog = catalog
+        self._txn: lmdb.Transaction | None = txn
+
+    @property
+    def txn(self) -> lmdb.Transaction:
+        if self._txn is None:
+            raise ClosedError("this snapshot or transaction has ended; open another one")
+        return self._txn
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        """Forget everything since begin; for a reader, end it."""
+        if self._txn is not None:
+            self._txn.abort()
+            self._txn = None
+
+    def commit(self) -> None:
+        """Make it durable and visible: LMDB's own two syncs. On failure nothing of it happened."""
+        txn, self._txn = self.txn, None
+        with lmdb_errors("commit"):
+            txn.commit()
+
+    def _get(self, table: str, key: bytes) -> bytes | None:
+        with lmdb_errors(f"read {table}"):
+            return cast("bytes | None", self.txn.get(TABLES[table] + key))
+
+    def _put(self, table: str, key: bytes, value: bytes) -> None:
+        with lmdb_errors(f"write {table}"):
+            self.txn.put(TABLES[table] + key, value)
+
+    def _put_many(
+        self, table: str, items: Iterable[tuple[bytes, bytes]], *, append: bool = False
+    ) -> None:
+        prefix = TABLES[table]
+        with lmdb_errors(f"write {table}"):
+            pairs = [(prefix + key, value) for key, value in items]
+            self.txn.cursor().putmulti(pairs, append=append)
+
+    def _delete(self, table: str, key: bytes) -> bool:
+        with lmdb_errors(f"write {table}"):
+            return bool(self.txn.delete(TABLES[table] + key))
+
+    def items(self, table: str, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of a table in key order, from the first key >= start."""
+        prefix = TABLES[table]
+        with lmdb_errors(f"read {table}"):
+            cursor = self.txn.cursor()
+            if cursor.set_range(prefix + start):
+                for key, value in cast("Iterator[tuple[bytes, bytes]]", iter(cursor)):
+                    if not key.startswith(prefix):
+                        return
+                    yield key[1:], value
+
+    def is_empty(self, table: str) -> bool:
+        """Whether a table has no entries."""
+        return next(self.items(table), None) is None
+
+    # The store and its head.
+
+    def manifest(self) -> Manifest | None:
+        """The store's manifest; None where no store was created yet."""
+        return self._load(Manifest, STORE_KEY)
+
+    def put_manifest(self, manifest: Manifest) -> None:
+        self._put("store", STORE_KEY, seal(STORE_KEY, asdict(manifest)))
+
+    def head(self) -> Head:
+        """What the last commit made visible."""
+        return self._load(Head, HEAD_KEY) or Head()
+
+    def put_head(self, head: Head) -> None:
+        self._put("store", HEAD_KEY, seal(HEAD_KEY, asdict(head)))
+
+    def _load(self, kind: type[Fixed], key: bytes) -> Fixed | None:
+        value = self._get("store", key)
+        if value is None:
+            return None
+        content = unseal(key, value, f"the store's {key.decode()} record")
+        known = {f.name for f in fields(kind)}
+        try:
+            return kind(**{name: content[name] for name in known if name in content})
+        except TypeError as error:
+            raise CorruptError(f"the store's {key.decode()} record is damaged: {error}") from error
+
+    # Concepts.
+
+    def concept(self, node: int) -> Concept | None:
+        """The concept of a node number, or None."""
+        value = self._get("concepts", node_key(node))
+        return None if value is None else decode(node, value)
+
+    def concepts(self, start: int = 0) -> Iterator[Concept]:
+        """All concepts from a node number on, in node order."""
+        for key, value in self.items("concepts", node_key(start)):
+            yield decode(node_of(key)[0], value)
+
+    def put_concepts(self, concepts: Sequence[Concept], *, append: bool = False) -> None:
+        """Write records; append=True when every node is beyond all in the table (faster)."""
+        self._put_many("concepts", ((node_key(c.node), encode(c)) for c in concepts), append=append)
+
+    def delete_concept(self, node: int) -> None:
+        self._delete("concepts", node_key(node))
+
+    def nodes(self) -> NDArray[np.uint64]:
+        """Node numbers of all concepts, ascending, (n,)."""
+        prefix = TABLES["concepts"]
+        with lmdb_errors("read concepts"):
+            cursor = self.txn.cursor()
+            if not cursor.set_range(prefix):
+                return np.empty(0, dtype=np.uint64)
+            keys = b"".join(
+                cast("Iterator[bytes]", cursor.iternext(values=False))
+            )  # The last table: to the end.
+        numbers = np.frombuffer(keys, dtype=[("table", "S1"), ("node", ">u4")])["node"]
+        return numbers.astype(np.uint64)
+
+    def node(self, id: str) -> int | None:
+        """The node number of an id, or None."""
+        value = self._get("ids", id_key(id))
+        return None if value is None else int(node_of(value)[0])
+
+    def put_ids(self, pairs: Iterable[tuple[str, int]]) -> None:
+        self._put_many("ids", sorted((id_key(id), node_key(node)) for id, node in pairs))
+
+    def delete_id(self, id: str) -> None:
+        self._delete("ids", id_key(id))
+
+    def named(self, name: str) -> list[int]:
+        """Node numbers of the concepts with this name or alias, ascending."""
+        start = name_key(name)
+        found = []
+        for key, _ in self.items("names", start):
+            if not key.startswith(start):
+                break
+            found.append(int(node_of(key[len(start) :])[0]))
+        return found
+
+    def put_names(self, pairs: Iterable[tuple[str, int]]) -> None:
+        self._put_many(
+            "names", sorted((name_key(name) + node_key(node), b"") for name, node in pairs)
+        )
+
+    def delete_name(self, name: str, node: int) -> None:
+        self._delete("names", name_key(name) + node_key(node))
+
+    # Associations: their types, and what the log does not hold of them.
+
+    def types(self) -> dict[str, int]:
+        """Number of every association type by name."""
+        return {key.decode(): int.from_bytes(value, "big") for key, value in self.items("types")}
+
+    def put_type(self, name: str, number: int) -> None:
+        self._put("types", name.encode(), number.to_bytes(2, "big"))
+
+    def edge(self, key: EdgeKey) -> dict[str, Any]:
+        """What the log does not hold of an association; {} when all is at its default."""
+        packed = edge_key(*key)
+        value = self._get("edges", packed)
+        if value is None:
+            return {}
+        content: dict[str, Any] = unseal(packed, value, f"the data of association {key}")
+        return content
+
+    def put_edges(self, items: Iterable[tuple[EdgeKey, dict[str, Any]]]) -> None:
+        packed = sorted(((edge_key(*key), content) for key, content in items), key=itemgetter(0))
+        self._put_many("edges", ((key, seal(key, content)) for key, content in packed))
+
+    def delete_edge(self, key: EdgeKey) -> None:
+        self._delete("edges", edge_key(*key))
+
+    # Deaths of vector slots.
+
+    def deaths(self, after: int) -> Iterator[tuple[int, NDArray[np.uint32]]]:
+        """(commit, slots it retired) for every commit later than `after`, in order."""
+        for key, value in self.items("deaths", commit_key(after + 1)):
+            if len(key) != 8 or len(value) % 4:
+                raise CorruptError("a record of retired vectors is damaged; run check")
+            yield int.from_bytes(key, "big"), np.frombuffer(value, dtype="<u4")
+
+    def put_deaths(self, commit: int, slots: Sequence[int]) -> None:
+        self._put("deaths", commit_key(commit), np.asarray(slots, dtype="<u4").tobytes())
+
+
+_open_catalogs: "weakref.WeakSet[Catalog]" = weakref.WeakSet()
+_env_keys = lmdb._envid.env_keys
+
+
+def _after_fork() -> None:
+    """In a forked child: forget the parent's environments, so that the child may open its own.
+
+    py-lmdb refuses a file that it has open and does not notice that this was in the parent; so the
+    keys under which it remembers files get this process's number. Its destructor would abort the
+    parent's read transactions in the shared reader table, so those environments are leaked.
+    """
+    for catalog in _open_catalogs:
+        catalog.leak()
+    _open_catalogs.clear()
+    process = os.getpid()
+    lmdb._envid.env_keys = lambda path, subdir: tuple(
+        (process, *key)
+        for key in _env_keys(path, subdir)  # type: ignore[no-untyped-call]
+    )
+
+
+os.register_at_fork(after_in_child=_after_fork)

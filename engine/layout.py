@@ -1,0 +1,144 @@
+"""Names, keys and values on disk. `docs/format.md` shows the same in tables.
+
+A store directory
+-----------------
+catalog.mdb, catalog.mdb-lock   LMDB: all metadata and the one commit point (catalog.py)
+writer.lock                     held by the writing process; its content is that process's number
+vectors/rows-NNN.f32            segments of the vector log (csrc/vectors.c)
+vectors/meta-NNN.slots          node, birth, scale and checksum of each row (csrc/vectors.c)
+vectors/index-NNNNNN.hnsw       generations of the index over a prefix of the rows (csrc/hnsw.c)
+graph.log                       the log of associations (csrc/graph.c)
+
+Tables of catalog.mdb: one LMDB tree, the first byte of a key is its table
+---------------------------------------------------------------------------
+S store      "store" -> Manifest; "head" -> Head: the state that a commit makes visible
+c concepts   u32 node -> concept record
+I ids        u16 namespace, id (see id_key) -> u32 node
+N names      casefolded name or alias (see name_key), 0, u32 node -> nothing
+T types      name of an association type -> u16 number
+E edges      u32 source, u16 type, u32 target -> what the log does not hold of an association
+D deaths     u64 commit -> u32 slots (little-endian) that this commit retired
+
+Integers in keys are big-endian, so that byte order is number order. LMDB's own named tables would
+need a write transaction to open, which waits for another process's writer; this way readers never
+wait. Concepts come last, so that new ones append at the end of the tree.
+
+Every value of store, concepts and edges is *sealed*: u32 little-endian crc32 over key and payload,
+then the payload, which is msgpack. LMDB has no checksums of its own; a seal also notices a value
+that stands under another key.
+"""
+
+import struct
+import zlib
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgpack
+
+from .errors import CorruptError
+from .records import Concept
+
+CATALOG: Final = "catalog.mdb"
+WRITER_LOCK: Final = "writer.lock"
+VECTORS: Final = "vectors"
+GRAPH_LOG: Final = "graph.log"
+
+TABLES: Final = {
+    "store": b"S",
+    "concepts": b"c",
+    "ids": b"I",
+    "names": b"N",
+    "types": b"T",
+    "edges": b"E",
+    "deaths": b"D",
+}
+STORE_KEY: Final = b"store"
+HEAD_KEY: Final = b"head"
+
+KEY_BYTES_MAX: Final = 505  # LMDB's 511 less table, terminator and node.
+_HASH_BYTES: Final = 32
+
+node_key = struct.Struct(">I").pack
+node_of = struct.Struct(">I").unpack
+commit_key = struct.Struct(">Q").pack
+edge_key = struct.Struct(">IHI").pack
+edge_of = struct.Struct(">IHI").unpack
+
+
+def index_name(generation: int) -> str:
+    """File name of a generation of the vector index."""
+    return f"index-{generation:06d}.hnsw"
+
+
+def _bounded(key: bytes) -> bytes:
+    if len(key) <= KEY_BYTES_MAX:
+        return key
+    return key[: KEY_BYTES_MAX - _HASH_BYTES] + blake2b(key, digest_size=_HASH_BYTES).digest()
+
+
+def id_key(id: str, namespace: int = 0) -> bytes:
+    """Key of an id: exact up to 503 bytes; two longer ids share a key only if blake2b collides."""
+    return _bounded(namespace.to_bytes(2, "big") + id.encode())
+
+
+def name_key(name: str) -> bytes:
+    """What the keys of a name start with: white space folded, case folded, and a terminator."""
+    return _bounded(" ".join(name.split()).casefold().encode()) + b"\0"
+
+
+def seal(key: bytes, content: Any) -> bytes:
+    """The bytes that stand under `key` for a msgpack-able content."""
+    payload: bytes = msgpack.packb(content, use_bin_type=True)
+    return zlib.crc32(payload, zlib.crc32(key)).to_bytes(4, "little") + payload
+
+
+def unseal(key: bytes, value: bytes, what: str) -> Any:
+    """The content that was sealed under `key`; CorruptError naming `what` if a bit differs."""
+    payload = value[4:]
+    if len(value) < 5 or zlib.crc32(payload, zlib.crc32(key)) != int.from_bytes(
+        value[:4], "little"
+    ):
+        raise CorruptError(f"{what} is damaged: its checksum does not match; run check")
+    try:
+        return msgpack.unpackb(payload, raw=False, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise CorruptError(f"{what} is damaged: {error}; run check") from error
+
+
+_OPTIONAL: tuple[tuple[str, str, Any], ...] = (
+    ("t", "text", None),
+    ("n", "name", None),
+    ("a", "aliases", ()),
+    ("s", "source", None),
+    ("k", "kind", None),
+    ("d", "data", {}),
+    ("u", "updated_ns", 0),
+    ("w", "strength", 1.0),
+    ("f", "confidence", 1.0),
+    ("b", "since", None),
+    ("e", "until", None),
+    ("v", "slots", ()),
+)
+
+
+def encode(concept: Concept) -> bytes:
+    """The sealed record of a concept; fields at their defaults are left out."""
+    record: dict[str, Any] = {"i": concept.id, "c": concept.created_ns}
+    for key, name, default in _OPTIONAL:
+        value = getattr(concept, name)
+        if value != default:
+            record[key] = value
+    return seal(node_key(concept.node), record)
+
+
+def decode(node: int, value: bytes) -> Concept:
+    """The concept of a sealed record; CorruptError if it is damaged."""
+    record = unseal(node_key(node), value, f"concept number {node}")
+    try:
+        optional = {name: record[key] for key, name, _ in _OPTIONAL if key in record}
+        for name in ("aliases", "slots"):
+            if name in optional:
+                optional[name] = tuple(optional[name])
+        return Concept(node=node, id=record["i"], created_ns=record["c"], **optional)
+    except (KeyError, TypeError) as error:
+        raise CorruptError(f"concept number {node} is damaged: {error}; run check") from error
