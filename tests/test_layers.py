@@ -13,10 +13,10 @@ LAYERS = (
     "errors records layout locking",
     "bindings",
     "vectors associations text catalog tiers selection spiking filters bitmaps embedders"
-    " bundle reading cutting coherence",
+    " bundle reading cutting coherence checks drafts",
     "directory",
     "snapshot",
-    "query",
+    "query adding linking transaction checking",
     "operators",
     "store",
     "__init__",  # The package itself: its public names.

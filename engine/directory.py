@@ -1,0 +1,268 @@
+"""One open store directory in this process: the catalog and the logs, shared by every handle.
+
+LMDB allows one environment per file and process, so handles of one path share a Directory, kept
+in a registry by process and real path. After fork the child opens its own: the parent's is never
+touched there.
+"""
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from .associations import AssociationLog
+from .bindings.limits import DIM_MAX, FORMAT
+from .bindings.vectors import METRICS
+from .catalog import Catalog, CatalogTransaction, Head, Manifest
+from .errors import (
+    CorruptError,
+    EmbedderError,
+    InvalidError,
+    LockTimeout,
+    NotFoundError,
+    ReadOnlyError,
+    StorageError,
+)
+from .layout import CATALOG, GRAPH_LOG, VECTORS, WRITER_LOCK
+from .locking import WriterLock
+from .vectors import VectorLog
+
+CREATE_TIMEOUT_S = 10.0
+
+
+class Directory:
+    """Catalog, vector log, association log and writer's lock of one path in this process."""
+
+    _open: ClassVar[dict[Path, "Directory"]] = {}
+    _registry_lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, path: Path, *, read_only: bool):
+        self.path = path
+        self.pid = os.getpid()
+        self.read_only = read_only
+        self._handles = 0
+        self._vectors: VectorLog | None = None
+        self._seen = -1
+        self._lock = threading.RLock()
+        self.catalog = Catalog(path / CATALOG, read_only=read_only)
+        self.writer = None if read_only else WriterLock(path / WRITER_LOCK)
+        with self.catalog.begin() as txn:
+            found = txn.manifest()
+        if found is None:
+            raise CorruptError(f"{path / CATALOG} holds no store; restore a backup")
+        self.manifest = checked(found, path)
+        self.associations = AssociationLog(path / GRAPH_LOG, found, read_only=read_only)
+
+    # The registry.
+
+    @classmethod
+    def acquire(cls, path: Path, *, read_only: bool, new: Manifest | None = None) -> "Directory":
+        """The Directory of a store, opened or shared; `release` it when done.
+
+        new: the manifest to create it with where there is none; None raises NotFoundError then.
+        """
+        real = path.resolve()
+        with cls._registry_lock:
+            if not (real / CATALOG).is_file():
+                if new is None:
+                    raise NotFoundError(
+                        f"there is no store at {path}; open it for writing to create it"
+                    )
+                create(real, new)
+            shared = cls._open.get(real)
+            if shared is None or (shared.read_only and not read_only):
+                only = read_only and not os.access(real, os.W_OK)
+                if shared is not None:
+                    raise ReadOnlyError(f"{path} is open read-only on a read-only folder here")
+                shared = cls._open[real] = cls(real, read_only=only)
+                shared._cut_tails()
+            shared._handles += 1
+            return shared
+
+    def release(self) -> None:
+        """One handle less; the last one closes everything."""
+        with self._registry_lock:
+            self._handles -= 1
+            if self._handles == 0 and self.pid == os.getpid():
+                self._open.pop(self.path, None)
+                self._close()
+
+    def _close(self) -> None:
+        self.associations.close()
+        if self._vectors is not None:
+            self._vectors.close()
+        self.catalog.close()
+        if self.writer is not None:
+            self.writer.close()
+
+    def _cut_tails(self) -> None:
+        """Cut what no commit covers, if no writer is at work; else that writer has done it."""
+        if self.writer is None:
+            return
+        try:
+            self.writer.acquire(0)
+        except LockTimeout:
+            return
+        try:
+            with self.catalog.begin() as txn:
+                head = txn.head()
+                self.associations.cut(head)
+                if self.manifest.dim is not None:
+                    self.vectors().cut(head)
+        finally:
+            self.writer.release()
+
+    # Following the catalog.
+
+    def refresh(self, txn: CatalogTransaction, head: Head) -> None:
+        """Bring the logs of this process up to a head that `txn` sees."""
+        if head.commit <= self._seen and head.index_generation == self._generation_seen:
+            return
+        with self._lock:
+            if self.manifest.dim is None:
+                found = txn.manifest()
+                assert found is not None
+                self.manifest = found
+            self.associations.refresh(head)
+            if self.manifest.dim is not None:
+                self.vectors().refresh(txn, head)
+            self._seen = max(self._seen, head.commit)
+            self._generation_seen = head.index_generation
+
+    _generation_seen = 0
+
+    def vectors(self) -> VectorLog:
+        """The vector log; InvalidError while the store has no dimension."""
+        if self._vectors is None:
+            with self._lock:
+                if self._vectors is None:
+                    self._vectors = VectorLog(
+                        self.path / VECTORS, self.manifest, read_only=self.read_only
+                    )
+        return self._vectors
+
+    def set_dim(self, txn: CatalogTransaction, dim: int) -> None:
+        """Fix the dimension by the first vector, in the writer's transaction."""
+        self.manifest = replace(self.manifest, dim=check_dim(dim))
+        txn.put_manifest(self.manifest)
+
+    def unset_dim(self) -> None:
+        """Undo set_dim: its transaction failed."""
+        self.manifest = replace(self.manifest, dim=None)
+        if self._vectors is not None:
+            self._vectors.close()
+            self._vectors = None
+
+    @contextmanager
+    def writing(self, timeout: float) -> Iterator[None]:
+        """Hold the writer's lock."""
+        if self.writer is None:
+            raise ReadOnlyError(f"{self.path} cannot be written: the folder is read-only")
+        self.writer.acquire(timeout)
+        try:
+            yield
+        finally:
+            self.writer.release()
+
+    def publish(self, txn: CatalogTransaction, *, linked: bool) -> None:
+        """The commit point. No snapshot may replay the log between LMDB's commit and ours."""
+        with self._lock:
+            txn.commit()
+            if linked:
+                self.associations.publish()
+
+    def size_bytes(self) -> dict[str, int]:
+        """Bytes that the files of each part occupy on disk."""
+        sizes = {"catalog": 0, "vectors": 0, "index": 0, "associations": 0}
+        for file in self.path.rglob("*"):
+            if not file.is_file():
+                continue
+            part = "catalog" if file.name.startswith(CATALOG) else None
+            part = "associations" if file.name.startswith("graph") else part
+            if file.parent.name == VECTORS:
+                part = "index" if file.name.startswith("index") else "vectors"
+            if part is not None:
+                sizes[part] += file.stat().st_blocks * 512
+        return sizes
+
+
+def _after_fork() -> None:
+    """In a forked child: the parent's directories are not ours, nor is the state of its locks."""
+    _inherited.extend(Directory._open.values())
+    Directory._open.clear()
+    Directory._registry_lock = threading.Lock()
+
+
+_inherited: list[Directory] = []  # Never used nor freed.
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def manifest_of(*, dim: int | None, metric: str, embedder: str | None) -> Manifest:
+    """The manifest of a new store."""
+    if metric not in METRICS:
+        raise InvalidError(f"want metric {' | '.join(METRICS)}, got {metric!r}")
+    if dim is not None:
+        check_dim(dim)
+    return Manifest(FORMAT, uuid.uuid4().bytes, dim, metric, embedder, time.time_ns())
+
+
+def create(path: Path, manifest: Manifest) -> None:
+    """Make an empty store, once even if several processes try: the writer's lock decides."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(error.errno, f"could not create {path}: {error.strerror}") from error
+    lock = WriterLock(path / WRITER_LOCK)
+    lock.acquire(CREATE_TIMEOUT_S)
+    try:
+        catalog = Catalog(path / CATALOG, read_only=False)
+        try:
+            with catalog.begin(write=True) as txn:
+                if txn.manifest() is None:
+                    txn.put_manifest(manifest)
+                    txn.put_head(Head(updated_ns=manifest.created_ns))
+                    txn.commit()
+        finally:
+            catalog.close()
+    finally:
+        lock.release()
+        lock.close()
+
+
+def check_dim(dim: int) -> int:
+    """A dimension within the limits."""
+    if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= DIM_MAX:
+        raise InvalidError(f"want a dimension 1..{DIM_MAX}, got {dim!r}")
+    return dim
+
+
+def checked(manifest: Manifest, path: Path) -> Manifest:
+    """A manifest that this version can serve."""
+    if manifest.format > FORMAT:
+        raise CorruptError(
+            f"{path} has format {manifest.format}, this version reads up to {FORMAT}; upgrade"
+        )
+    sound = manifest.metric in METRICS and len(manifest.uuid) == 16
+    if not sound or not (manifest.dim is None or 1 <= manifest.dim <= DIM_MAX):
+        raise CorruptError(f"{path} has a damaged manifest; restore a backup")
+    return manifest
+
+
+def expect(
+    manifest: Manifest, *, dim: int | None, metric: str | None, embedder: str | None
+) -> None:
+    """Refuse a store that was made with something else than the caller wants."""
+    if dim is not None and manifest.dim is not None and dim != manifest.dim:
+        raise InvalidError(f"want dim={dim}, but the store was made with dim={manifest.dim}")
+    if metric is not None and metric != manifest.metric:
+        raise InvalidError(f"want metric={metric}, but the store was made with {manifest.metric}")
+    if embedder is not None and manifest.embedder is not None and embedder != manifest.embedder:
+        raise EmbedderError(
+            f"want embedder {embedder!r}, but the store was made with {manifest.embedder!r}; "
+            "leave embedder out to use that one"
+        )
