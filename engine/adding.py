@@ -1,0 +1,201 @@
+"""Adding: what a transaction does to concepts."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+
+from . import checks
+from .bindings.limits import CONCEPTS_MAX
+from .drafts import Draft, drafts, fill_vectors
+from .errors import ConflictError, InvalidError, LimitError
+from .records import Concept, Time
+from .selection import Float32, Nodes
+from .snapshot import Snapshot
+from .vectors import Progress
+
+
+class Adding(Snapshot):
+    """The part of a Transaction that adds, replaces and merges concepts."""
+
+    _retired: list[int]  # Slots that die with this commit.
+
+    def _changed(self) -> None:
+        """Caches of the view are stale."""
+        self._matching.clear()
+        if self._graph is not None:
+            self._graph.close()
+            self._graph = None
+
+    def add(
+        self,
+        text: str | None = None,
+        *,
+        id: str | None = None,
+        name: str | None = None,
+        aliases: Sequence[str] = (),
+        vector: Any = None,
+        source: str | None = None,
+        kind: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        strength: float = 1.0,
+        confidence: float = 1.0,
+        on_conflict: str = "error",
+    ) -> int:
+        """Add a concept; returns its node number.
+
+        A text is embedded if the store has an embedder; a given vector always wins.
+        on_conflict: what to do when the id exists: "error", "skip" (keep the old), "replace" (all
+        fields; node and associations stay) or "merge" (only given fields; data keys united).
+        """
+        row = drafts(
+            1, texts=[text], ids=[id], names=[name], aliases=[aliases], sources=source, kinds=kind,
+            data=[data], since=[since], until=[until], strengths=[strength],
+            confidences=[confidence],
+        )  # fmt: skip
+        vectors = None if vector is None else [vector]
+        return int(self._add(row, vectors, checks.on_conflict(on_conflict), None)[0])
+
+    def add_many(
+        self,
+        texts: Any = None,
+        *,
+        ids: Any = None,
+        names: Any = None,
+        aliases: Any = None,
+        vectors: Any = None,
+        sources: Any = None,
+        kinds: Any = None,
+        data: Any = None,
+        since: Any = None,
+        until: Any = None,
+        on_conflict: str = "error",
+        progress: Progress | None = None,
+    ) -> Nodes:
+        """Add n concepts from columns; returns their node numbers (n,) uint64.
+
+        Columns are lists, NumPy or Arrow arrays, or iterators; sources and kinds may be one str.
+        vectors (n, dim), or a list in which None means "embed the text".  All rows are checked
+        before any is written.  Identical texts are embedded once.
+        """
+        columns = {"texts": texts, "ids": ids, "names": names, "data": data, "vectors": vectors}
+        for what in ("texts", "ids", "names", "data"):
+            if columns[what] is not None:
+                columns[what] = checks.listed(columns[what])
+        given = [column for column in columns.values() if column is not None]
+        if not given:
+            raise InvalidError("want at least one of texts, ids, names, data or vectors")
+        n = len(given[0])
+        rows = drafts(
+            n, texts=columns["texts"], ids=columns["ids"], names=columns["names"], aliases=aliases,
+            sources=sources, kinds=kinds, data=columns["data"], since=since, until=until,
+        )  # fmt: skip
+        if vectors is not None and len(vectors) != n:
+            raise InvalidError(f"want {n} vectors, got {len(vectors)}")
+        return self._add(rows, vectors, checks.on_conflict(on_conflict), progress)
+
+    def _add(
+        self, rows: list[Draft], vectors: Any, on_conflict: str, progress: Progress | None
+    ) -> Nodes:
+        start = self._head.next_node
+        if start + len(rows) > CONCEPTS_MAX:
+            raise LimitError(f"a store holds at most {CONCEPTS_MAX} concepts")
+        nodes = np.zeros(len(rows), dtype=np.uint64)
+        fresh = self._resolve(rows, nodes, on_conflict)
+        todo = [row for row in rows if row.index in fresh or on_conflict in ("replace", "merge")]
+        fill_vectors(todo, vectors, self, progress)
+        now = time.time_ns()
+        written = [
+            self._settle(row, int(nodes[row.index]), row.index in fresh, on_conflict, now)
+            for row in todo
+        ]
+        self._append_rows(written, todo)
+        new = [c for c, row in zip(written, todo, strict=True) if row.index in fresh]
+        old = [c for c, row in zip(written, todo, strict=True) if row.index not in fresh]
+        self._catalog.put_concepts(new, append=True)
+        self._catalog.put_concepts(old)
+        self._catalog.put_ids((c.id, c.node) for c in new)
+        self._catalog.put_names((n, c.node) for c in written for n in (c.name, *c.aliases) if n)
+        self._head = replace(
+            self._head,
+            next_node=start + len(fresh),
+            concepts=self._head.concepts + len(fresh),
+        )
+        self._changed()
+        return nodes
+
+    def _resolve(self, rows: list[Draft], nodes: Nodes, on_conflict: str) -> set[int]:
+        """Give every row its node; returns the indexes of the rows that are new concepts."""
+        fresh: set[int] = set()
+        batch: dict[str, int] = {}
+        node = self._head.next_node
+        for row in rows:
+            if row.id is None:
+                row.id = self._free_id(node, batch)
+                known = None
+            else:
+                known = batch.get(row.id)
+                if known is None:
+                    known = self._catalog.node(row.id)
+            if known is None:
+                batch[row.id] = nodes[row.index] = node
+                fresh.add(row.index)
+                node += 1
+            elif on_conflict == "error":
+                raise ConflictError(
+                    f"there is already a concept with id {row.id!r}; "
+                    "pass on_conflict='skip', 'replace' or 'merge'"
+                )
+            else:
+                if known >= self._head.next_node and on_conflict != "skip":
+                    raise ConflictError(f"id {row.id!r} stands twice in one batch; add it once")
+                nodes[row.index] = known
+        return fresh
+
+    def _free_id(self, node: int, batch: Mapping[str, int]) -> str:
+        id = f"_:{node}"
+        while id in batch or self._catalog.node(id) is not None:
+            id += "_"
+        return id
+
+    def _settle(self, row: Draft, node: int, is_new: bool, on_conflict: str, now: int) -> Concept:
+        """The record that a row becomes; what it replaces is retired."""
+        if is_new:
+            return row.concept(node, created_ns=now)
+        old = self.get(node)
+        for name in (old.name, *old.aliases):
+            if name:
+                self._catalog.delete_name(name, node)
+        merged = (
+            row.merged_into(old) if on_conflict == "merge" else row.concept(node, old.created_ns)
+        )
+        keeps_vector = on_conflict == "merge" and row.vector is None
+        if old.slots and not keeps_vector:
+            self._retire(old.slots)
+        return replace(merged, updated_ns=now, slots=old.slots if keeps_vector else ())
+
+    def _retire(self, slots: Sequence[int]) -> None:
+        self._directory.vectors().retire(slots, self._head.commit)
+        self._retired.extend(slots)
+        self._head = replace(self._head, vectors=self._head.vectors - len(slots))
+
+    def _append_rows(self, concepts: list[Concept], rows: list[Draft]) -> None:
+        """Append the vectors of rows to the log and note their slots in the concepts."""
+        at = [i for i, row in enumerate(rows) if row.vector is not None]
+        if not at:
+            return
+        matrix = np.stack([cast("Float32", rows[i].vector) for i in at])
+        nodes = np.array([concepts[i].node for i in at], dtype=np.uint32)
+        first = self._directory.vectors().append(matrix, nodes, self._head.commit)
+        for slot, i in enumerate(at, first):
+            concepts[i] = replace(concepts[i], slots=(slot,))
+        self._head = replace(self._head, rows=first + len(at), vectors=self._head.vectors + len(at))
+
+    def ensure_dim(self, dim: int) -> None:
+        """Fix the store's dimension by its first vector, if it has none yet."""
+        if self._directory.manifest.dim is None:
+            self._directory.set_dim(self._catalog, dim)

