@@ -1,1 +1,7 @@
 """Operators: one family per file, none importing another."""
+
+from .expanding import Expand
+from .filtering import Above, Top, Where
+from .finding import All, Named, Near
+
+__all__ = ["Above", "All", "Expand", "Named", "Near", "Top", "Where"]

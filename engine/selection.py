@@ -1,0 +1,361 @@
+"""Selection: a column of concepts with scores, and where each row came from.
+
+Columnar: `ids` are node numbers, `scores` go down, equal scores by node number. Provenance too: a
+Selection knows the Selection it was made from, and for every row the row there that it came from;
+`trail` walks that chain only when somebody asks.
+"""
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bindings.limits import NONE
+from .errors import ClosedError, InvalidError
+from .records import Concept
+
+DETACHED_ROWS_MAX = 10_000
+"""Up to so many rows keep their concepts when the snapshot that they came from has ended."""
+
+Nodes = NDArray[np.uint64]
+Float32 = NDArray[np.float32]
+
+
+class Reader(Protocol):
+    """What a Selection needs of a snapshot."""
+
+    def records(self, nodes: Sequence[int] | Nodes) -> list[Concept]: ...
+
+    def all_nodes(self) -> Nodes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a query is about: a text, a vector (d,), both or neither."""
+
+    text: str | None = None
+    vector: Float32 | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a Selection was made: by which operator, from what, at which cost."""
+
+    operator: str
+    source: "Selection | None"
+    parents: NDArray[np.int64]  # Row of `source` that each row came from; -1 for none.
+    cost: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    partial: bool = False
+    inputs: tuple["Selection", ...] = ()  # Selections of sub-queries.
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One station of a row's trail: the operator, the concept there, its score and columns."""
+
+    operator: str
+    id: str
+    score: float
+    columns: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        details = "".join(f", {name} {_short(value)}" for name, value in self.columns.items())
+        return f"{self.operator}: {self.id} {self.score:.3f}{details}"
+
+
+class Selection:
+    """Concepts with scores, best first.
+
+    ids (n,) uint64 node numbers, unique; scores (n,) float32, finite, going down; columns: further
+    arrays of n by name. All are read-only. A selection of everything, where a query starts, reads
+    its nodes when asked.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        ids: Nodes | None,
+        scores: Float32 | None = None,
+        *,
+        question: Question | None = None,
+        columns: Mapping[str, NDArray[Any]] | None = None,
+        step: Step | None = None,
+    ):
+        self._reader: Reader | None = reader
+        self._ids = None if ids is None else _frozen(np.asarray(ids, dtype=np.uint64))
+        self._scores = None if scores is None else _frozen(np.asarray(scores, dtype=np.float32))
+        self.columns = {name: _frozen(np.asarray(x)) for name, x in (columns or {}).items()}
+        self.question = question or Question()
+        self.step = step
+        self._concepts: dict[int, Concept] = {}
+
+    @classmethod
+    def everything(cls, reader: Reader, question: Question | None = None) -> Self:
+        """All concepts, score 0, read only when asked: where a query starts."""
+        return cls(reader, None, question=question)
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether this is the unread selection of all concepts."""
+        return self._ids is None
+
+    @property
+    def ids(self) -> Nodes:
+        """Node numbers, (n,)."""
+        if self._ids is None:
+            self._ids = _frozen(self._open_reader().all_nodes())
+        return self._ids
+
+    @property
+    def scores(self) -> Float32:
+        """Scores, (n,), going down; what they mean is the operator's to say."""
+        if self._scores is None:
+            self._scores = _frozen(np.zeros(len(self.ids), dtype=np.float32))
+        return self._scores
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> "Iterator[Row]":
+        return (Row(self, i) for i in range(len(self)))
+
+    def __getitem__(self, row: int) -> "Row":
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"row {row} of a selection of {len(self)}")
+        return Row(self, row % len(self))
+
+    def __repr__(self) -> str:
+        if self.is_everything:
+            return "Selection(everything)"
+        best = f", best {float(self.scores[0]):.3f}" if len(self) else ""
+        return f"Selection({len(self)} rows{best})"
+
+    # Making the next one; for operators.
+
+    def derive(
+        self,
+        operator: str,
+        ids: Nodes,
+        scores: Float32,
+        parents: NDArray[np.int64] | None = None,
+        *,
+        columns: Mapping[str, NDArray[Any]] | None = None,
+        cost: Mapping[str, int] | None = None,
+        partial: bool = False,
+        inputs: tuple["Selection", ...] = (),
+    ) -> "Selection":
+        """A Selection of the same question made from this one, sorted as all are.
+
+        parents (n,): the row here that each row came from, -1 (and None) for none.
+        """
+        order = np.lexsort((ids, -scores.astype(np.float64)))
+        none = np.full(len(ids), -1, dtype=np.int64) if parents is None else parents
+        step = Step(operator, self, none[order], dict(cost or {}), 0.0, partial, inputs)
+        return Selection(
+            self._open_reader(),
+            ids[order],
+            scores[order],
+            question=self.question,
+            columns={name: np.asarray(x)[order] for name, x in (columns or {}).items()},
+            step=step,
+        )
+
+    def take(self, operator: str, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Selection":
+        """The given rows of this one, with their scores and columns."""
+        picked = np.arange(len(self), dtype=np.int64)[rows]
+        columns = {name: column[picked] for name, column in self.columns.items()}
+        return self.derive(operator, self.ids[picked], self.scores[picked], picked, columns=columns)
+
+    def timed(self, seconds: float) -> "Selection":
+        """The same with the time that making it took."""
+        if self.step is not None:
+            self.step = replace(self.step, seconds=seconds)
+        return self
+
+    # Reading.
+
+    def concepts(self) -> list[Concept]:
+        """The concept of every row, in order."""
+        return self._records(self.ids)
+
+    @property
+    def names(self) -> list[str]:
+        """For every row its name, or its id where it has none."""
+        return [concept.name or concept.id for concept in self.concepts()]
+
+    def trail(self, row: int) -> list[Hop]:
+        """Where a row came from: one Hop per operator that brought it here, first to last."""
+        hops: list[Hop] = []
+        at: Selection | None = self
+        while at is not None and at.step is not None and row >= 0:
+            columns = {name: column[row].item() for name, column in at.columns.items()}
+            id = at._records(at.ids[row : row + 1])[0].id
+            hops.append(Hop(at.step.operator, id, float(at.scores[row]), columns))
+            row = int(at.step.parents[row])
+            at = at.step.source
+        return hops[::-1]
+
+    def steps(self) -> list[Step]:
+        """The steps that made this selection, first to last."""
+        found: list[Step] = []
+        at: Selection | None = self
+        while at is not None and at.step is not None:
+            found.append(at.step)
+            at = at.step.source
+        return found[::-1]
+
+    @property
+    def partial(self) -> bool:
+        """Whether a budget stopped any step."""
+        return any(step.partial for step in self.steps())
+
+    def explain(self) -> str:
+        """The plan as it ran: per step the rows, milliseconds and counted cost."""
+        lines = []
+        rows_in = "all"
+        for step, made in zip(self.steps(), self._chain(), strict=True):
+            cost = "  ".join(f"{name} {value:,}" for name, value in step.cost.items() if value)
+            flags = "  partial" if step.partial else ""
+            flow = f"{rows_in} -> {len(made)}"
+            lines.append(
+                f"{step.operator:<44} {flow:>16} {step.seconds * 1e3:9.3f} ms  {cost}{flags}"
+            )
+            rows_in = str(len(made))
+        return "\n".join(line.rstrip() for line in lines) or "(everything; nothing has run)"
+
+    def _chain(self) -> list["Selection"]:
+        chain: list[Selection] = []
+        at: Selection | None = self
+        while at is not None and at.step is not None:
+            chain.append(at)
+            at = at.step.source
+        return chain[::-1]
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Columns as lists: id, score, text, name and the operators' own."""
+        concepts = self.concepts()
+        columns: dict[str, list[Any]] = {
+            "id": [c.id for c in concepts],
+            "score": [float(x) for x in self.scores],
+            "name": [c.name for c in concepts],
+            "text": [c.text for c in concepts],
+        }
+        return columns | {name: column.tolist() for name, column in self.columns.items()}
+
+    def detach(self) -> Self:
+        """Keep the concepts of all rows and their trails, so that they outlive the snapshot."""
+        if len(self) <= DETACHED_ROWS_MAX:
+            at: Selection | None = self
+            rows = np.arange(len(self), dtype=np.int64)
+            while at is not None and at.step is not None and len(rows):
+                at._concepts.update(
+                    zip(map(int, at.ids[rows]), at._records(at.ids[rows]), strict=True)
+                )
+                parents = at.step.parents[rows]
+                rows, at = np.unique(parents[parents >= 0]), at.step.source
+        for made in self._chain():
+            made._reader = None
+        return self
+
+    def _records(self, nodes: Nodes) -> list[Concept]:
+        missing = [int(node) for node in nodes if int(node) not in self._concepts]
+        if not missing:
+            return [self._concepts[int(node)] for node in nodes]
+        found = dict(zip(missing, self._open_reader().records(missing), strict=True))
+        return [self._concepts.get(int(node)) or found[int(node)] for node in nodes]
+
+    def _open_reader(self) -> Reader:
+        if self._reader is None:
+            raise ClosedError(
+                "the snapshot of this selection has ended, and it is an earlier step or has over "
+                f"{DETACHED_ROWS_MAX} rows; run the query inside `with store.snapshot()`"
+            )
+        return self._reader
+
+    def _repr_html_(self) -> str:
+        best = float(np.abs(self.scores).max()) if len(self) else 1.0
+        rows = "".join(
+            f"<tr><td>{html.escape(row.name or row.id)}</td>"
+            f"<td><div style='width:{80 * abs(row.score) / (best or 1):.0f}px;height:.7em;"
+            f"background:#4c78a8;display:inline-block'></div> {row.score:.3f}</td>"
+            f"<td>{html.escape(row.text or '')}</td></tr>"
+            for row in self
+        )
+        return f"<table><tr><th>concept</th><th>score</th><th>text</th></tr>{rows}</table>"
+
+
+class Row:
+    """One row of a Selection: `.id .node .score .text .name .why` and the concept itself."""
+
+    __slots__ = ("_selection", "index")
+
+    def __init__(self, selection: Selection, index: int):
+        self._selection = selection
+        self.index = index
+
+    @property
+    def concept(self) -> Concept:
+        return self._selection._records(self._selection.ids[self.index : self.index + 1])[0]
+
+    @property
+    def node(self) -> int:
+        return int(self._selection.ids[self.index])
+
+    @property
+    def score(self) -> float:
+        return float(self._selection.scores[self.index])
+
+    @property
+    def id(self) -> str:
+        return self.concept.id
+
+    @property
+    def text(self) -> str | None:
+        return self.concept.text
+
+    @property
+    def name(self) -> str | None:
+        return self.concept.name
+
+    @property
+    def why(self) -> str:
+        """Where this row came from, in one line."""
+        return "; ".join(map(str, self._selection.trail(self.index))) or "everything"
+
+    def __repr__(self) -> str:
+        return f"Row(id={self.id!r}, score={self.score:.4f}, text={_short(self.text)!r})"
+
+
+def require_question(question: Question, what: str) -> None:
+    """InvalidError where an operator that needs a question has none."""
+    if question.text is None and question.vector is None:
+        raise InvalidError(f"{what} wants a question; pass about=... with a text or a vector")
+
+
+def as_rows(selection: Selection, nodes: Nodes) -> NDArray[np.int64]:
+    """For each node its row in the selection; -1 for none, and in a selection of everything."""
+    if selection.is_everything or len(selection) == 0:
+        return np.full(len(nodes), -1, dtype=np.int64)
+    order = np.argsort(selection.ids, kind="stable")
+    place = np.searchsorted(selection.ids, nodes, sorter=order)
+    rows = order[np.minimum(place, len(order) - 1)]
+    return np.where(selection.ids[rows] == nodes, rows, -1).astype(np.int64)
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if value == NONE:
+        return "-"
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
