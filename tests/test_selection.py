@@ -1,0 +1,76 @@
+"""Selection: rows, provenance, views, life after its snapshot."""
+
+import numpy as np
+import pytest
+import quillian as ql
+from conftest import DIM
+from quillian import selection as module
+
+
+def test_rows_give_id_score_text_name_and_why(atlas: ql.Store) -> None:
+    found = atlas.search(vector=np.eye(DIM)[0] + 0.1, k=2)
+    row = found[0]
+    assert (row.id, row.text, row.name, row.node) == ("paris", "Paris, a city", "Paris", 0)
+    assert row.score == pytest.approx(1.0)
+    assert "Near" in row.why
+    assert "paris" in row.why
+    assert found[-1].id == found[1].id
+    with pytest.raises(IndexError):
+        found[2]
+
+
+def test_equal_scores_go_by_node_number(atlas: ql.Store) -> None:
+    with atlas.snapshot() as view:
+        start = ql.Selection.everything(view)
+        made = start.derive("x", np.array([4, 1, 3], np.uint64), np.array([1, 2, 1], np.float32))
+    assert made.ids.tolist() == [1, 3, 4]
+
+
+def test_trail_goes_through_every_operator(atlas: ql.Store) -> None:
+    plan = ql.Query(ql.Near(1), ql.Expand(), ql.Top(5))
+    found = atlas.run(plan, about=np.eye(DIM)[0] + 0.1)
+    row = [r.id for r in found].index("france")
+    hops = found.trail(row)
+    assert [hop.id for hop in hops] == ["paris", "france", "france"]
+    assert [hop.operator.split("(")[0] for hop in hops] == ["Near", "Expand", "Top"]
+    assert hops[1].columns["via"] == "capital_of"
+
+
+def test_explain_lists_steps_with_rows_and_costs(atlas: ql.Store) -> None:
+    found = atlas.run(ql.Query(ql.Near(3), ql.Expand(), ql.Top(2)), about=np.ones(DIM))
+    lines = found.explain().splitlines()
+    assert [line.split("(")[0] for line in lines] == ["Near", "Expand", "Top"]
+    assert "all -> 3" in lines[0]
+    assert "distances 5" in lines[0]
+    assert "edges" in lines[1]
+
+
+def test_selection_outlives_its_snapshot(atlas: ql.Store) -> None:
+    found = atlas.run(ql.Query(ql.Near(2), ql.Top(1)), about=np.ones(DIM))
+    atlas.forget(found[0].id)
+    assert found[0].text
+    assert found.trail(0)
+    assert found.to_dict()["id"] == [found[0].id]
+
+
+def test_large_selection_says_what_to_do(atlas: ql.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DETACHED_ROWS_MAX", 2)
+    found = atlas.run(ql.All())
+    assert len(found) == 5
+    with pytest.raises(ql.ClosedError, match="with store"):
+        found.concepts()
+
+
+def test_arrays_are_read_only(atlas: ql.Store) -> None:
+    found = atlas.search(vector=np.ones(DIM))
+    with pytest.raises(ValueError, match="read-only"):
+        found.ids[0] = 9
+    with pytest.raises(ValueError, match="read-only"):
+        found.scores[0] = 9
+
+
+def test_html_view_escapes_text(store: ql.Store) -> None:
+    store.add("<script>", id="x", vector=np.ones(DIM))
+    view = store.search(vector=np.ones(DIM))._repr_html_()
+    assert "<script>" not in view
+    assert "&lt;script&gt;" in view

@@ -1,0 +1,147 @@
+"""Store: opening, creating, closing, the short verbs."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import quillian as ql
+from conftest import DIM, Letters
+
+
+def test_open_creates_a_store_that_opens_again(path: Path) -> None:
+    with ql.open(path, dim=DIM) as store:
+        store.add("one", id="a", vector=np.ones(DIM))
+    with ql.open(path) as store:
+        assert store.get("a").text == "one"
+        assert store.stats()["dim"] == DIM
+
+
+def test_open_read_only_refuses_to_create(path: Path) -> None:
+    with pytest.raises(ql.NotFoundError, match="no store"):
+        ql.open(path, read_only=True)
+    assert not path.exists()
+
+
+def test_read_only_handle_reads_but_refuses_to_write(atlas: ql.Store) -> None:
+    with ql.open(atlas.path, read_only=True) as reader:
+        assert reader.get("rome").name == "Rome"
+        with pytest.raises(ql.ReadOnlyError, match="read-only"):
+            reader.add("x")
+        with pytest.raises(ql.ReadOnlyError):
+            reader.optimize()
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 16_385, 2.5, True])
+def test_open_refuses_a_dimension_out_of_range(path: Path, wrong: object) -> None:
+    with pytest.raises(ql.InvalidError, match="dimension"):
+        ql.open(path, dim=wrong)  # type: ignore[arg-type]
+
+
+def test_another_dimension_metric_or_embedder_is_an_error(path: Path, letters: Letters) -> None:
+    with ql.open(path, embedder=letters):
+        pass
+    with pytest.raises(ql.InvalidError, match="dim=9"):
+        ql.open(path, dim=9, embedder=letters)
+    with pytest.raises(ql.InvalidError, match="metric=l2"):
+        ql.open(path, metric="l2", embedder=letters)
+    with pytest.raises(ql.EmbedderError, match="letters"):
+        ql.open(path, embedder="wordllama")
+
+
+def test_unknown_metric_is_an_error(path: Path) -> None:
+    with pytest.raises(ql.InvalidError, match="metric"):
+        ql.open(path, dim=3, metric="manhattan")
+
+
+def test_memory_store_leaves_nothing_behind() -> None:
+    with ql.open(":memory:", dim=3) as store:
+        store.add("x", id="x", vector=[1, 2, 3])
+        folder = store.path
+        assert folder.exists()
+    assert not folder.exists()
+
+
+def test_close_may_be_called_twice_and_ends_everything(path: Path) -> None:
+    store = ql.open(path, dim=3)
+    store.close()
+    store.close()
+    with pytest.raises(ql.ClosedError, match="closed"):
+        store.snapshot()
+
+
+def test_two_handles_share_one_directory(path: Path) -> None:
+    with ql.open(path, dim=3) as first, ql.open(path) as second:
+        first.add("x", id="x")
+        assert second.get("x").text == "x"
+        first.close()
+        assert second.get("x").text == "x"
+
+
+def test_search_takes_text_vector_and_condition(path: Path, letters: Letters) -> None:
+    with ql.open(path, embedder=letters) as store:
+        store.add_many(texts=["aaaa", "aabb", "pppp"], ids=["a", "b", "p"], kinds=["x", "y", "x"])
+        assert [row.id for row in store.search("aa", k=2)] == ["a", "b"]
+        assert [row.id for row in store.search(vector=letters.embed(["pp"])[0], k=1)] == ["p"]
+        assert [row.id for row in store.search("aa", k=2, where={"kind": "x"})] == ["a", "p"]
+
+
+def test_text_without_embedder_names_the_installs(atlas: ql.Store) -> None:
+    with pytest.raises(ql.EmbedderError, match=r"quillian\[embed\]"):
+        atlas.search("capital")
+
+
+def test_first_vector_fixes_the_dimension_and_abort_takes_it_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quillian.embedders.default_embedder", lambda: None)
+    with ql.open(path) as store:
+        with pytest.raises(RuntimeError), store.transaction() as txn:
+            txn.add("x", vector=[1, 2, 3])
+            raise RuntimeError
+        assert store.stats()["dim"] is None
+        store.add("y", id="y", vector=[1, 2, 3, 4])
+        assert store.stats()["dim"] == 4
+        assert [row.id for row in store.search(vector=[1, 2, 3, 4])] == ["y"]
+
+
+def test_stats_counts_and_sizes(atlas: ql.Store) -> None:
+    stats = atlas.stats()
+    assert (stats["concepts"], stats["vectors"], stats["associations"]) == (5, 5, 4)
+    assert stats["types"] == {"capital_of": 2, "part_of": 2}
+    assert all(stats["size_bytes"][part] > 0 for part in ("catalog", "vectors", "associations"))
+
+
+def test_store_survives_fork(atlas: ql.Store) -> None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            answer = {
+                "text": atlas.get("rome").text,
+                "near": len(atlas.search(vector=np.ones(DIM))),
+            }
+            atlas.add("from the child", id="child")
+            os.write(writing, json.dumps(answer).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        answer = json.loads(pipe.read())
+    os.waitpid(child, 0)
+    assert answer == {"text": "Rome, a city", "near": 5}
+    assert atlas.get("child").text == "from the child"
+
+
+def test_an_existing_folder_that_is_no_store_becomes_one(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with ql.open(tmp_path, dim=2) as store:
+        store.add("x", id="x")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_file_in_the_way_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ql.StorageError, match="could not create"):
+        ql.open(tmp_path / "file", dim=2)

@@ -1,0 +1,60 @@
+"""A writing process for the tests: commits numbered batches and acknowledges each on stdout.
+
+Usage: python writer.py STORE FIRST COUNT.  Batch i adds concepts "i/0".."i/2" with
+vectors and links them in a ring; "ack i" is printed after its commit returned.
+"""
+
+import sys
+
+import numpy as np
+import quillian as ql
+
+DIM = 4
+SIZE = 3
+
+
+def vector(batch: int, row: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+    """The vector that concept "batch/row" must have."""
+    return np.random.default_rng((batch, row)).normal(size=DIM).astype(np.float32)
+
+
+def write(store: ql.Store, batch: int) -> None:
+    """One acknowledged transaction."""
+    ids = [f"{batch}/{row}" for row in range(SIZE)]
+    with store.transaction() as txn:
+        txn.add_many(texts=ids, ids=ids, vectors=np.stack([vector(batch, r) for r in range(SIZE)]))
+        txn.link_many(ids, ids[1:] + ids[:1], "next", weights=[batch + 1.0] * SIZE)
+        if batch % 3 == 2:  # Deletes and replacements are torn as well as inserts.
+            txn.add(
+                "replaced", id=f"{batch - 1}/0", vector=vector(batch, 99), on_conflict="replace"
+            )
+            txn.forget(f"{batch - 1}/1")
+
+
+def verify(store: ql.Store, batches: list[int]) -> None:
+    """Every one of these batches is there, whole, and nothing half of any other."""
+    assert store.check() == []
+    with store.snapshot() as view:
+        found: dict[int, set[int]] = {}
+        for concept in view.concepts():
+            batch, row = map(int, concept.id.split("/"))
+            found.setdefault(batch, set()).add(row)
+        assert set(batches) <= set(found), sorted(set(batches) - set(found))
+        for batch, rows in found.items():
+            changed = batch % 3 == 1 and batch + 1 in found
+            assert rows == ({0, 2} if changed else {0, 1, 2}), (batch, rows)
+            expected = [vector(batch + 1, 99) if changed else vector(batch, 0), vector(batch, 2)]
+            nodes = [view.node(f"{batch}/0"), view.node(f"{batch}/2")]
+            assert (view.vectors(nodes) == np.stack(expected)).all()
+            (edge,) = view.neighbours(f"{batch}/2")
+            assert (edge.target, edge.weight) == (f"{batch}/0", batch + 1.0)
+            nearest = view.near(expected[1], k=1)
+            assert nearest.scores[0] > 0.999
+
+
+if __name__ == "__main__":
+    first, count = int(sys.argv[2]), int(sys.argv[3])
+    with ql.open(sys.argv[1], dim=DIM, lock_timeout=60) as opened:
+        for number in range(first, first + count):
+            write(opened, number)
+            print(f"ack {number}", flush=True)
