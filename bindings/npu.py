@@ -39,6 +39,11 @@ DELAY_MAX: int = lib.QL_NPU_DELAY_MAX
 THREADS_MAX = 2
 
 
+def xxh64(data: bytes) -> int:
+    """The XXH64 of the bytes, seed 0."""
+    return int(lib.ql_xxh64(data, len(data)))
+
+
 def _pointer(kind: str, array: NDArray[Any]) -> Any:
     return ffi.from_buffer(kind, array)
 

@@ -238,6 +238,9 @@ int ql_dynamic_update(ql_dynamic *dynamic, const uint32_t *sources, const uint32
 int ql_dynamic_cut(ql_dynamic *dynamic, uint64_t *value, uint8_t *side, ql_dynamic_stats *stats); /* side may be NULL */
 int ql_dynamic_check(const ql_dynamic *dynamic); /* for tests: QL_E_CORRUPT if sums or links are wrong */
 
+/* ---- xxh64.c ---- */
+uint64_t ql_xxh64(const void *data, uint64_t size_bytes);
+
 /* ---- npu.c: the spiking simulation ---- */
 #define QL_NPU_NEURONS_MAX 1073741824
 #define QL_NPU_DELAY_MAX 255

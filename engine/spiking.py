@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .bindings import npu
 from .errors import InvalidError
+from .genomes import Area, read_genome
+from .plasticity import WindowPlasticity
 
 Ids = NDArray[np.uint32]
 WIDE_ENOUGH = 262_144  # neurons from which a second thread pays
@@ -92,6 +95,7 @@ class Network:
         self.syn_delay = syn_delay
         self.deliveries = 0
         self.observers: list[Observer] = []
+        self.areas: tuple[Area, ...] = ()
         self._npu = npu.Npu(n, first_id, syn_delay, signed_input=neg_input == "signed")
         self.parameters = {
             "threshold": _floats("threshold", threshold, n),
@@ -106,6 +110,33 @@ class Network:
             "accumulate": _whole("accumulate", accumulate, n, np.uint8, 1),
         }
         self._set_parameters()
+
+    @classmethod
+    def from_genome(cls, path: str | Path, *, neg_input: str = "clamp", syn_delay: int = 1) -> Self:
+        """The network of a genome: its areas in `areas`, plastic mappings as observers.
+
+        Warns (GenomeWarning) of values outside the range of the simulation.
+        """
+        genome = read_genome(path)
+        alike: dict[str, Any] = {name: _once(values) for name, values in genome.parameters.items()}
+        count = sum(area.count for area in genome.areas)
+        network = cls(count, neg_input=neg_input, syn_delay=syn_delay, **alike)
+        network.areas = genome.areas
+        network.connect(
+            genome.sources,
+            genome.targets,
+            weight=genome.weights,
+            psp=genome.psps,
+            inhibitory=genome.inhibitory,
+        )
+        ranges = {area.name: (area.first, area.count) for area in genome.areas}
+        for rule in genome.rules:
+            ends = ranges[rule.source], ranges[rule.target]
+            learning = WindowPlasticity(
+                *ends, window=genome.window, k=rule.k, ltp=rule.ltp, ltd=rule.ltd
+            )
+            network.watch(learning)
+        return network
 
     def _set_parameters(self) -> None:
         given = self.parameters
@@ -272,6 +303,11 @@ def _whole(
     if array.size and (int(array.min()) < 0 or int(array.max()) > highest):
         raise InvalidError(f"{name}: want 0..{highest}, got {array.min()}..{array.max()}")
     return np.ascontiguousarray(array.astype(dtype, copy=False))
+
+
+def _once(values: NDArray[Any]) -> NDArray[Any]:
+    """One value instead of n equal ones."""
+    return values[:1] if values.size and (values == values[0]).all() else values
 
 
 def fired_counts(fired: Sequence[Ids], n: int) -> NDArray[np.int64]:
