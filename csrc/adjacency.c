@@ -1,6 +1,6 @@
 /* adjacency.c: associations in memory: an immutable base, an append-only delta, and rows merged from both.
  *
- * Base: compressed sparse rows, cut into extents of 4,096 consecutive nodes and one direction, each sorted by
+ * Base: compressed sparse rows, cut into extents (extent.c) of 4,096 consecutive nodes and one direction, each sorted by
  * (row, type, other end). An extent never changes; extents hang in blocks of 1,024 groups, blocks in a state, and
  * both are counted by their owners, so that states share what did not change. Node numbers may be anything below
  * 2^32 - 1: what is not used is a null pointer in a table of 1,024.
@@ -18,7 +18,7 @@
  *   larger limit can meet them: no chain leads to them.
  * - (source, type, target) is the key; in a row the newest visible record of a key wins over older ones and the base,
  *   and QL_EDGE_REMOVE hides the key.
- * - Folding builds a new state beside the old one: only groups with a delta are rebuilt, and open views keep theirs.
+ * - Folding (fold.c) builds a new state beside the old one: only groups with a delta are rebuilt; open views keep theirs.
  *
  * A lookup of one key walks the out chain of its source and the in chain of its target in step: both hold every record
  * of the key, newest first, so the first hit or the first end decides. The cost is that of the shorter one, so linking
@@ -30,42 +30,18 @@
 #define INSERTION_MAX 24u /* below this an insertion sort beats counting */
 #define SCRATCH_FIRST 256u
 
-/* ---- Extents and blocks ---- */
-
-static void extent_release(ql_extent *extent)
-{
-    if (extent && atomic_fetch_sub_explicit(&extent->owners, 1, memory_order_acq_rel) == 1) ql_free(extent);
-}
-
-static ql_extent *extent_create(uint32_t first, uint32_t rows, uint32_t edges)
-{
-    size_t offsets = (size_t)rows + 1;
-    size_t size_bytes = sizeof(ql_extent) + offsets * sizeof(uint32_t) +
-                        (size_t)edges * (sizeof(uint32_t) + sizeof(float) + sizeof(uint16_t));
-    ql_extent *extent = ql_alloc(1, size_bytes);
-    if (!extent) return NULL;
-    atomic_init(&extent->owners, 1);
-    extent->first = first;
-    extent->rows = rows;
-    extent->edges = edges;
-    extent->offset = (uint32_t *)(extent + 1);
-    extent->other = extent->offset + offsets;
-    extent->weight = (float *)(extent->other + edges);
-    extent->type = (uint16_t *)(extent->weight + edges);
-    return extent;
-}
+/* ---- Blocks and the base ---- */
 
 static void block_release(ql_block *block)
 {
     if (!block || atomic_fetch_sub_explicit(&block->owners, 1, memory_order_acq_rel) != 1) return;
     for (uint32_t group = 0; group < QL_BLOCK_GROUPS; group++) {
-        for (int side = 0; side < QL_SIDES; side++) extent_release(block->extent[group][side]);
+        for (int side = 0; side < QL_SIDES; side++) ql_extent_release(block->extent[group][side]);
     }
     ql_free(block);
 }
 
-/* A block of one owner that shares all extents of `old`, which may be NULL. */
-static ql_block *block_copy(const ql_block *old)
+ql_block *ql_block_copy(const ql_block *old)
 {
     ql_block *block = ql_alloc(1, sizeof *block);
     if (!block) return NULL;
@@ -91,10 +67,11 @@ static ql_row base_row(const ql_state *state, uint32_t node, int side)
 {
     const ql_extent *extent = extent_of(state, node >> QL_GROUP_BITS, side);
     uint32_t row = node & (QL_GROUP_ROWS - 1);
-    if (!extent || row < extent->first || row - extent->first >= extent->rows) return (ql_row){0};
+    if (!extent || row < extent->first || row - extent->first >= extent->rows) {
+        return (ql_row){0};
+    }
     uint32_t start = extent->offset[row - extent->first];
-    uint32_t end = extent->offset[row - extent->first + 1];
-    return (ql_row){end - start, extent->other + start, extent->weight + start, extent->type + start};
+    return ql_extent_edges(extent, start, extent->offset[row - extent->first + 1] - start);
 }
 
 /* ---- States and their delta ---- */
@@ -154,7 +131,7 @@ const ql_edge *ql_state_record(const ql_state *state, uint32_t index)
     return &record_at(state, index)->edge;
 }
 
-static ql_delta_group *delta_group(const ql_state *state, uint32_t group)
+ql_delta_group *ql_delta_group_of(const ql_state *state, uint32_t group)
 {
     ql_delta_block *block = atomic_load_explicit(&state->delta[group / QL_BLOCK_GROUPS], memory_order_acquire);
     return block ? atomic_load_explicit(&block->group[group % QL_BLOCK_GROUPS], memory_order_acquire) : NULL;
@@ -162,7 +139,7 @@ static ql_delta_group *delta_group(const ql_state *state, uint32_t group)
 
 static ql_leaf *leaf_of(const ql_state *state, uint32_t node)
 {
-    ql_delta_group *group = delta_group(state, node >> QL_GROUP_BITS);
+    ql_delta_group *group = ql_delta_group_of(state, node >> QL_GROUP_BITS);
     if (!group) return NULL;
     return atomic_load_explicit(&group->leaf[node % QL_GROUP_ROWS / QL_LEAF_ROWS], memory_order_acquire);
 }
@@ -204,8 +181,10 @@ static int append_one(ql_state *state, const ql_edge *edge)
     uint32_t chunk = chunk_of(state->end, &within);
     ql_delta_record *records = atomic_load_explicit(&state->chunk[chunk], memory_order_relaxed);
     if (!records) {
-        records = ql_alloc((size_t)QL_DELTA_FIRST << chunk, sizeof *records);
+        size_t n = (size_t)QL_DELTA_FIRST << chunk;
+        records = ql_alloc(n * sizeof *records + n / 8, 1);
         if (!records) return QL_E_MEMORY;
+        state->dropped[chunk] = (uint64_t *)(records + n);
         atomic_store_explicit(&state->chunk[chunk], records, memory_order_release);
     }
     ql_leaf *out = leaf_make(state, edge->source);
@@ -218,6 +197,8 @@ static int append_one(ql_state *state, const ql_edge *edge)
                                         {atomic_load_explicit(out_head, memory_order_relaxed),
                                          atomic_load_explicit(in_head, memory_order_relaxed)}};
     state->end++;
+    ql_delta_group_of(state, edge->source >> QL_GROUP_BITS)->count[QL_SIDE_OUT]++;
+    ql_delta_group_of(state, edge->target >> QL_GROUP_BITS)->count[QL_SIDE_IN]++;
     atomic_store_explicit(out_head, state->end, memory_order_release);
     atomic_store_explicit(in_head, state->end, memory_order_release);
     return QL_OK;
@@ -237,18 +218,29 @@ int ql_state_append(ql_state *state, const ql_edge *records, uint64_t n)
     return QL_OK;
 }
 
+bool ql_state_dropped(const ql_state *state, uint32_t index)
+{
+    uint32_t within;
+    uint32_t chunk = chunk_of(index, &within);
+    return state->dropped[chunk][within / 64] >> (within % 64) & 1;
+}
+
 void ql_state_drop(ql_state *state, uint32_t from)
 {
     for (uint32_t index = state->end; index-- > from;) {
+        uint32_t within;
+        uint32_t chunk = chunk_of(index, &within);
+        uint64_t *word = &state->dropped[chunk][within / 64];
+        if (*word >> (within % 64) & 1) continue; /* By an append that failed, earlier. */
+        *word |= 1ull << (within % 64);
         const ql_delta_record *record = record_at(state, index);
-        ql_leaf *out = leaf_of(state, record->edge.source);
-        ql_leaf *in = leaf_of(state, record->edge.target);
-        _Atomic uint32_t *out_head = &out->head[QL_SIDE_OUT][record->edge.source % QL_LEAF_ROWS];
-        _Atomic uint32_t *in_head = &in->head[QL_SIDE_IN][record->edge.target % QL_LEAF_ROWS];
-        /* Records of an earlier drop are in no chain, so the head may be older than they are. */
-        if (atomic_load_explicit(out_head, memory_order_relaxed) != index + 1) continue;
-        atomic_store_explicit(out_head, record->next[QL_SIDE_OUT], memory_order_release);
-        atomic_store_explicit(in_head, record->next[QL_SIDE_IN], memory_order_release);
+        uint32_t ends[QL_SIDES] = {record->edge.source, record->edge.target};
+        for (int side = 0; side < QL_SIDES; side++) {
+            _Atomic uint32_t *head = &leaf_of(state, ends[side])->head[side][ends[side] % QL_LEAF_ROWS];
+            assert(atomic_load_explicit(head, memory_order_relaxed) == index + 1);
+            atomic_store_explicit(head, record->next[side], memory_order_release);
+            ql_delta_group_of(state, ends[side] >> QL_GROUP_BITS)->count[side]--;
+        }
     }
 }
 
@@ -359,42 +351,54 @@ static int delta_gather(const ql_state *state, uint32_t limit, uint32_t head, in
     return QL_OK;
 }
 
-int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch, ql_row *row)
+/* `count` base edges from `from` on into the scratch at `at`. */
+static void scratch_copy(ql_scratch *scratch, uint32_t at, const ql_row *base, uint32_t from, uint32_t count)
 {
-    ql_row base = base_row(state, node, side);
-    uint32_t head = head_of(state, node, side);
-    uint32_t delta = 0;
-    if (head != 0) QL_TRY(delta_gather(state, limit, head, side, scratch, &delta));
+    ql_row_decode(base, from, count, scratch->other + at, scratch->weight + at, scratch->type + at);
+}
+
+/* The row with its delta: spans of the base between the places of the delta's keys. */
+static int row_merge(const ql_state *state, uint32_t limit, ql_row base, uint32_t head, int side, ql_scratch *scratch,
+                     ql_row *row)
+{
+    uint32_t delta;
+    QL_TRY(delta_gather(state, limit, head, side, scratch, &delta));
     if (delta == 0) {
         *row = base;
         return QL_OK;
     }
     QL_TRY(row_reserve(scratch, (uint64_t)base.count + delta));
-
     uint32_t count = 0;
     uint32_t from = 0;
     for (uint32_t i = 0; i < delta; i++) {
         uint64_t key = scratch->items[i].key;
-        uint64_t base_key = 0;
-        while (from < base.count &&
-               (base_key = (uint64_t)(base.type[from] & QL_TYPE_MASK) << 32 | base.other[from]) < key) {
-            scratch->other[count] = base.other[from];
-            scratch->weight[count] = base.weight[from];
-            scratch->type[count++] = base.type[from++];
-        }
-        if (from < base.count && base_key == key) from++;
+        uint32_t until = ql_row_seek(&base, from, key);
+        scratch_copy(scratch, count, &base, from, until - from);
+        count += until - from;
+        from = until + (until < base.count && ql_row_key(&base, until) == key);
         const ql_edge *edge = ql_state_record(state, scratch->items[i].index);
         if (edge->flags & QL_EDGE_REMOVE) continue;
         scratch->other[count] = (uint32_t)key;
         scratch->weight[count] = edge->weight;
         scratch->type[count++] = (uint16_t)(edge->type | (edge->flags & QL_EDGE_DATA ? QL_TYPE_DATA : 0));
     }
-    for (; from < base.count; from++) {
-        scratch->other[count] = base.other[from];
-        scratch->weight[count] = base.weight[from];
-        scratch->type[count++] = base.type[from];
-    }
-    *row = (ql_row){count, scratch->other, scratch->weight, scratch->type};
+    scratch_copy(scratch, count, &base, from, base.count - from);
+    count += base.count - from;
+    *row = (ql_row){.count = count,
+                    .weight_width = sizeof *scratch->weight,
+                    .type_width = sizeof *scratch->type,
+                    .other = scratch->other,
+                    .weight = scratch->weight,
+                    .type = scratch->type};
+    return QL_OK;
+}
+
+int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch, ql_row *row)
+{
+    ql_row base = base_row(state, node, side);
+    uint32_t head = head_of(state, node, side);
+    if (head != 0) return row_merge(state, limit, base, head, side, scratch, row);
+    *row = base;
     return QL_OK;
 }
 
@@ -425,189 +429,78 @@ void ql_row_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_
     }
     ql_row row = base_row(state, source, QL_SIDE_OUT);
     uint64_t key = (uint64_t)type << 32 | target;
-    uint32_t low = 0;
-    uint32_t high = row.count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        uint64_t here = (uint64_t)(row.type[middle] & QL_TYPE_MASK) << 32 | row.other[middle];
-        if (here < key) low = middle + 1;
-        else high = middle;
-    }
-    *found = low < row.count && row.other[low] == target && (row.type[low] & QL_TYPE_MASK) == type;
-    if (!*found) return;
-    uint16_t flags = row.type[low] & QL_TYPE_DATA ? QL_EDGE_DATA : 0;
-    *edge = (ql_edge){source, target, type, flags, row.weight[low]};
+    uint32_t low = ql_row_seek(&row, 0, key);
+    *found = low < row.count && ql_row_key(&row, low) == key;
+    if (*found) *edge = (ql_edge){source, target, type, ql_row_flags(&row, low), ql_row_weight(&row, low)};
 }
 
-/* Whether a row has delta records or, unless only those are asked for, base edges. */
-static bool row_present(const ql_state *state, uint32_t node, int side, bool only_changed)
+/* ---- Walking all rows ---- */
+
+ql_walk ql_walk_start(const ql_graph_view *view, int side, bool only_changed)
 {
-    if (head_of(state, node, side) != 0) return true;
-    return !only_changed && base_row(state, node, side).count > 0;
+    return (ql_walk){.state = view->state, .limit = view->limit, .side = side, .only_changed = only_changed};
 }
 
-/* Whether any of the 256 rows from `node` on can be present. */
-static bool leaf_present(const ql_state *state, uint32_t node, int side, bool only_changed)
+/* Move to the next group that has an extent or a delta; false at the end. */
+static bool walk_group(ql_walk *walk)
 {
-    if (leaf_of(state, node)) return true;
-    const ql_extent *extent = only_changed ? NULL : extent_of(state, node >> QL_GROUP_BITS, side);
-    uint32_t row = node & (QL_GROUP_ROWS - 1);
-    return extent && row + QL_LEAF_ROWS > extent->first && row < extent->first + extent->rows;
-}
-
-uint32_t ql_row_next(const ql_state *state, uint64_t node, int side, bool only_changed)
-{
-    while (node < QL_NONE) {
-        uint32_t at = (uint32_t)node;
-        uint32_t group = at >> QL_GROUP_BITS;
-        uint32_t number = group / QL_BLOCK_GROUPS;
-        uint64_t step = 1;
-        if (!state->block[number] && !atomic_load_explicit(&state->delta[number], memory_order_acquire)) {
-            step = (uint64_t)QL_BLOCK_GROUPS << QL_GROUP_BITS;
-        } else if (!extent_of(state, group, side) && !delta_group(state, group)) {
-            step = QL_GROUP_ROWS;
-        } else if (!leaf_present(state, at - at % QL_LEAF_ROWS, side, only_changed)) {
-            step = QL_LEAF_ROWS;
-        } else if (row_present(state, at, side, only_changed)) {
-            return at;
-        }
-        node = (node / step + 1) * step;
-    }
-    return QL_NONE;
-}
-
-uint32_t ql_row_base_count(const ql_state *state, uint32_t node, int side)
-{
-    return base_row(state, node, side).count;
-}
-
-/* ---- Folding ---- */
-
-/* Columns of the extent being built. */
-typedef struct builder {
-    uint32_t count;
-    uint32_t capacity;
-    uint32_t offset[QL_GROUP_ROWS + 1];
-    uint32_t *other;
-    float *weight;
-    uint16_t *type;
-    ql_scratch scratch;
-} builder;
-
-static int builder_reserve(builder *build, uint32_t extra)
-{
-    uint64_t wanted = (uint64_t)build->count + extra;
-    if (wanted <= build->capacity) return QL_OK;
-    if (wanted > UINT32_MAX / 2) return QL_E_LIMIT;
-    uint32_t capacity = (uint32_t)(wanted + wanted / 2 + QL_GROUP_ROWS);
-    uint32_t *other = ql_realloc(build->other, capacity, sizeof *other);
-    if (!other) return QL_E_MEMORY;
-    build->other = other;
-    float *weight = ql_realloc(build->weight, capacity, sizeof *weight);
-    if (!weight) return QL_E_MEMORY;
-    build->weight = weight;
-    uint16_t *type = ql_realloc(build->type, capacity, sizeof *type);
-    if (!type) return QL_E_MEMORY;
-    build->type = type;
-    build->capacity = capacity;
-    return QL_OK;
-}
-
-static int builder_add(builder *build, const ql_row *row)
-{
-    if (row->count == 0) return QL_OK;
-    QL_TRY(builder_reserve(build, row->count));
-    memcpy(build->other + build->count, row->other, row->count * sizeof *row->other);
-    memcpy(build->weight + build->count, row->weight, row->count * sizeof *row->weight);
-    memcpy(build->type + build->count, row->type, row->count * sizeof *row->type);
-    build->count += row->count;
-    return QL_OK;
-}
-
-/* The extent of one group and direction with its delta merged; *extent is NULL when nothing is left. */
-static int extent_fold(const ql_state *state, uint32_t group, int side, builder *build, ql_extent **extent)
-{
-    uint32_t first = QL_GROUP_ROWS;
-    uint32_t last = 0;
-    build->count = 0;
-    uint64_t node = (uint64_t)group << QL_GROUP_BITS;
-    uint32_t filled = 0; /* rows whose offset is known */
-    while ((node = ql_row_next(state, node, side, false)) >> QL_GROUP_BITS == group && node != QL_NONE) {
-        uint32_t row = (uint32_t)node & (QL_GROUP_ROWS - 1);
-        while (filled <= row) build->offset[filled++] = build->count;
-        ql_row merged;
-        QL_TRY(ql_row_read(state, UINT32_MAX, (uint32_t)node++, side, &build->scratch, &merged));
-        if (merged.count == 0) continue;
-        QL_TRY(builder_add(build, &merged));
-        if (first == QL_GROUP_ROWS) first = row;
-        last = row;
-    }
-    while (filled < QL_GROUP_ROWS) build->offset[filled++] = build->count;
-    build->offset[QL_GROUP_ROWS] = build->count;
-    *extent = NULL;
-    if (build->count == 0) return QL_OK;
-
-    ql_extent *created = extent_create(first, last - first + 1, build->count);
-    if (!created) return QL_E_MEMORY;
-    memcpy(created->offset, build->offset + first, ((size_t)created->rows + 1) * sizeof *created->offset);
-    memcpy(created->other, build->other, build->count * sizeof *build->other);
-    memcpy(created->weight, build->weight, build->count * sizeof *build->weight);
-    memcpy(created->type, build->type, build->count * sizeof *build->type);
-    *extent = created;
-    return QL_OK;
-}
-
-/* Replace the extents of the groups of one block that have a delta. The block belongs to the new state already, so a
- * failure leaves nothing to undo but that state. */
-static int block_fold(const ql_state *state, uint32_t number, builder *build, ql_state *folded)
-{
-    ql_delta_block *delta = atomic_load_explicit(&state->delta[number], memory_order_acquire);
-    ql_block *block = folded->block[number];
-    for (uint32_t i = 0; i < QL_BLOCK_GROUPS; i++) {
-        if (!atomic_load_explicit(&delta->group[i], memory_order_acquire)) continue;
-        for (int side = 0; side < QL_SIDES; side++) {
-            ql_extent *extent;
-            QL_TRY(extent_fold(state, number * QL_BLOCK_GROUPS + i, side, build, &extent));
-            ql_extent *old = block->extent[i][side];
-            if (side == QL_SIDE_OUT) {
-                folded->base_edges += extent ? extent->edges : 0;
-                folded->base_edges -= old ? old->edges : 0;
-            }
-            extent_release(old);
-            block->extent[i][side] = extent;
-        }
-    }
-    return QL_OK;
-}
-
-int ql_state_fold(const ql_state *state, uint64_t base_bytes, ql_state **folded)
-{
-    ql_state *created;
-    QL_TRY(ql_state_create(base_bytes, &created));
-    created->base_edges = state->base_edges;
-    builder *build = ql_alloc(1, sizeof *build);
-    int status = build ? QL_OK : QL_E_MEMORY;
-    for (uint32_t i = 0; i < QL_BLOCKS && status == QL_OK; i++) {
-        ql_block *old = state->block[i];
-        if (!atomic_load_explicit(&state->delta[i], memory_order_acquire)) {
-            if (old) atomic_fetch_add_explicit(&old->owners, 1, memory_order_relaxed);
-            created->block[i] = old;
+    const ql_state *state = walk->state;
+    while (walk->next < QL_NONE) {
+        uint32_t group = (uint32_t)(walk->next >> QL_GROUP_BITS);
+        uint32_t block = group / QL_BLOCK_GROUPS;
+        if (!state->block[block] && !atomic_load_explicit(&state->delta[block], memory_order_acquire)) {
+            walk->next = (block + 1ull) * QL_BLOCK_GROUPS << QL_GROUP_BITS;
             continue;
         }
-        created->block[i] = block_copy(old);
-        status = created->block[i] ? block_fold(state, i, build, created) : QL_E_MEMORY;
+        walk->extent = walk->only_changed ? NULL : extent_of(state, group, walk->side);
+        walk->delta = ql_delta_group_of(state, group);
+        walk->inside = walk->extent || walk->delta;
+        if (walk->inside) return true;
+        walk->next = (group + 1ull) << QL_GROUP_BITS;
     }
-    if (build) {
-        ql_free(build->other);
-        ql_free(build->weight);
-        ql_free(build->type);
-        ql_scratch_free(&build->scratch);
-        ql_free(build);
+    return false;
+}
+
+/* The head of the row's chain. Without one, and outside the extent, *step rows are empty. */
+static uint32_t walk_head(const ql_walk *walk, uint32_t row, uint32_t *step)
+{
+    *step = 1;
+    ql_leaf *leaf = NULL;
+    if (walk->delta) leaf = atomic_load_explicit(&walk->delta->leaf[row / QL_LEAF_ROWS], memory_order_acquire);
+    if (leaf) return atomic_load_explicit(&leaf->head[walk->side][row % QL_LEAF_ROWS], memory_order_acquire);
+    *step = QL_LEAF_ROWS - row % QL_LEAF_ROWS;
+    if (walk->extent && row < walk->extent->first && row + *step > walk->extent->first) {
+        *step = walk->extent->first - row;
     }
-    if (status != QL_OK) {
-        ql_state_free(created);
-        return status;
+    return 0;
+}
+
+int ql_walk_next(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row)
+{
+    for (;;) {
+        if (!walk->inside && !walk_group(walk)) {
+            *node = QL_NONE;
+            return QL_OK;
+        }
+        uint32_t at = (uint32_t)walk->next & (QL_GROUP_ROWS - 1);
+        uint32_t step;
+        uint32_t head = walk_head(walk, at, &step);
+        const ql_extent *extent = walk->extent;
+        ql_row base = {0};
+        if (extent && at - extent->first < extent->rows) { /* Below first it wraps and is large. */
+            uint32_t start = extent->offset[at - extent->first];
+            base = ql_extent_edges(extent, start, extent->offset[at - extent->first + 1] - start);
+            step = 1;
+        } else if (head != 0 && walk->only_changed) {
+            base = base_row(walk->state, (uint32_t)walk->next, walk->side);
+        }
+        *node = (uint32_t)walk->next;
+        walk->next += step;
+        walk->inside = (walk->next & (QL_GROUP_ROWS - 1)) != 0;
+        if (head == 0 && base.count == 0) continue;
+        walk->base_count = base.count;
+        if (head != 0) return row_merge(walk->state, walk->limit, base, head, walk->side, scratch, row);
+        *row = base;
+        return QL_OK;
     }
-    *folded = created;
-    return QL_OK;
 }

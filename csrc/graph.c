@@ -69,7 +69,7 @@ int ql_graph_open(const char *path, const uint8_t *uuid, int writable, ql_graph 
     opened->writable = writable != 0;
     opened->committed_bytes = QL_LOG_HEADER_BYTES;
     int status = ql_state_create(QL_LOG_HEADER_BYTES, &opened->state);
-    if (status == QL_OK) status = ql_log_open(path, uuid, opened->writable, &opened->log);
+    if (status == QL_OK) status = ql_log_open(path, QL_LOG_MAGIC, uuid, opened->writable, &opened->log);
     if (status != QL_OK) {
         ql_state_free(opened->state);
         ql_free(opened);
@@ -120,21 +120,35 @@ static void commit_at(ql_graph *graph, uint64_t log_bytes)
     pthread_mutex_unlock(&graph->pin);
 }
 
-/* Called when nothing is pending. Out of memory leaves the delta as it is: right, slower, and tried again later. */
-static void fold_if_due(ql_graph *graph)
+/* Another base, with an empty delta, is the committed graph as of its base_bytes. Called when nothing is pending. */
+static void state_replace(ql_graph *graph, ql_state *state)
 {
-    const ql_state *state = graph->state;
-    if (state->end < FOLD_RECORDS_MIN || state->end < state->base_edges / FOLD_BASE_SHARE) return;
-    ql_state *folded;
-    if (ql_state_fold(state, graph->committed_bytes, &folded) != QL_OK) return;
     pthread_mutex_lock(&graph->pin);
     ql_state *old = graph->state;
-    graph->state = folded;
+    graph->state = state;
+    graph->committed_bytes = state->base_bytes;
     graph->committed_limit = 0;
     graph->pending_limit = 0;
     graph->mark_count = 0;
     pthread_mutex_unlock(&graph->pin);
     state_unpin(graph, old);
+}
+
+static int fold_now(ql_graph *graph)
+{
+    ql_state *folded;
+    QL_TRY(ql_state_fold(graph->state, graph->committed_bytes, &folded));
+    folded->base_sequence = graph->sequence;
+    state_replace(graph, folded);
+    return QL_OK;
+}
+
+/* Called when nothing is pending. Out of memory leaves the delta as it is: right, slower, and tried again later. */
+static void fold_if_due(ql_graph *graph)
+{
+    const ql_state *state = graph->state;
+    if (state->end < FOLD_RECORDS_MIN || state->end < state->base_edges / FOLD_BASE_SHARE) return;
+    (void)fold_now(graph);
 }
 
 /* ---- The writer ---- */
@@ -342,6 +356,43 @@ int ql_graph_advance(ql_graph *graph, uint64_t log_bytes)
 
     pthread_mutex_lock(&graph->writing);
     int status = advance_locked(graph, log_bytes);
+    pthread_mutex_unlock(&graph->writing);
+    return status;
+}
+
+/* ---- Extents on disk ---- */
+
+static int extents_write_locked(ql_graph *graph, const char *path, uint64_t file_bytes, bool fold,
+                                ql_graph_extents *extents)
+{
+    if (fold && graph->pending > 0) return QL_E_INVALID;
+    if (fold && graph->state->end > 0) QL_TRY(fold_now(graph));
+    return ql_extents_write(graph->state, path, graph->log.uuid, file_bytes, extents);
+}
+
+int ql_graph_extents_write(ql_graph *graph, const char *path, uint64_t file_bytes, int fold, ql_graph_extents *extents)
+{
+    if (!graph->writable) return QL_E_READONLY;
+    pthread_mutex_lock(&graph->writing);
+    int status = extents_write_locked(graph, path, file_bytes, fold != 0, extents);
+    pthread_mutex_unlock(&graph->writing);
+    return status;
+}
+
+static int extents_read_locked(ql_graph *graph, const char *path, const ql_graph_extents *extents)
+{
+    if (graph->pending > 0 || graph->committed_bytes > extents->log_bytes) return QL_E_INVALID;
+    ql_state *state;
+    QL_TRY(ql_extents_read(path, graph->log.uuid, extents, &state));
+    graph->sequence = state->base_sequence;
+    state_replace(graph, state);
+    return QL_OK;
+}
+
+int ql_graph_extents_read(ql_graph *graph, const char *path, const ql_graph_extents *extents)
+{
+    pthread_mutex_lock(&graph->writing);
+    int status = extents_read_locked(graph, path, extents);
     pthread_mutex_unlock(&graph->writing);
     return status;
 }

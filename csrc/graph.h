@@ -2,7 +2,10 @@
  *
  * graph.c       the handle: pending batch, commit steps, advance, views
  * graph_log.c   the file: header page, batches, checksums
- * adjacency.c   the structure in memory: base extents, delta chains, merged rows, folding
+ * adjacency.c   the structure in memory: base extents, delta chains, merged rows
+ * extent.c      one extent: its bytes, encoding, checks
+ * extent_file.c the extents on disk
+ * fold.c        a new base out of base and delta
  * neighbours.c  reading: neighbours, find, all edges
  * table.c       a whole view as plain compressed rows
  * expand.c      visited-set expansion */
@@ -15,7 +18,6 @@
 
 #include "internal.h"
 
-/* ---- adjacency.c ---- */
 #define QL_GROUP_BITS 12
 #define QL_GROUP_ROWS (1u << QL_GROUP_BITS) /* rows of one extent */
 #define QL_BLOCK_GROUPS 1024u               /* groups of one block of the group table */
@@ -31,18 +33,151 @@
 /* Directions as indices: the row of a node holds its out edges (0) or its in edges (1). */
 enum { QL_SIDE_OUT, QL_SIDE_IN, QL_SIDES };
 
-/* The edges of up to 4,096 consecutive rows in one direction. Immutable after it is built; counted by its owners. */
+/* ---- extent.c ---- */
+typedef struct ql_extent_map ql_extent_map; /* extent_file.c: a mapped file, counted by its extents */
+void ql_extent_map_release(ql_extent_map *map);
+
+typedef struct ql_extent_file_id { /* what a path may lose to another file, an inode does not */
+    uint64_t device;
+    uint64_t inode;
+} ql_extent_file_id;
+
+typedef struct ql_extent_header { /* 64 bytes, then the columns */
+    uint32_t magic;
+    uint32_t group;
+    uint8_t side;
+    uint8_t weight_width;   /* bytes per edge: 0 constant, 1 or 2 codes, 4 plain */
+    uint8_t type_width;     /* 0 constant, 1 codes, 2 plain */
+    uint8_t reserved;
+    uint32_t first;         /* first row, within the group */
+    uint32_t rows;          /* rows from there on */
+    uint32_t edges;         /* at least 1 */
+    uint32_t weight_values;
+    uint32_t type_values;
+    uint64_t size_bytes;    /* of the block, a multiple of 64 */
+    uint32_t checksum;      /* crc32c of the block with 0 here */
+    uint32_t reserved_more[5];
+} ql_extent_header;
+
+/* Immutable after it is made, but for `stored`, which belongs to who holds the writing lock; counted by its owners. */
 typedef struct ql_extent {
     _Atomic uint32_t owners;
-    uint32_t first;   /* first row, within the group */
-    uint32_t rows;    /* rows from there on */
-    uint32_t edges;
-    uint32_t *offset; /* (rows + 1,) */
-    uint32_t *other;  /* (edges,), sorted by (type, other) inside a row */
-    float *weight;
-    uint16_t *type;   /* type, and QL_TYPE_DATA */
+    ql_extent_file_id stored;
+    uint64_t stored_at;     /* where in that file; 0: in none */
+    const ql_extent_header *header;
+    uint32_t first;         /* these four as in the header, which is another cache line */
+    uint32_t rows;
+    uint8_t weight_width;
+    uint8_t type_width;
+    ql_extent_map *map;     /* the block belongs to it; NULL: allocated */
+    const uint32_t *offset; /* (rows + 1,) */
+    const uint32_t *other;  /* (edges,), sorted by (type, other) inside a row */
+    const float *weight_values;
+    const void *weight;
+    const uint16_t *type_values;
+    const void *type;
 } ql_extent;
 
+typedef struct ql_weight_slot {
+    uint32_t stamp;
+    uint32_t bits;
+    uint16_t code;
+} ql_weight_slot;
+
+/* Plain columns of one group and direction, and the tables of their encoding. */
+typedef struct ql_extent_builder {
+    uint32_t count;
+    uint32_t capacity;
+    uint32_t offset[QL_GROUP_ROWS + 1];
+    uint32_t *other;
+    float *weight;
+    uint16_t *type;         /* with QL_TYPE_DATA */
+    uint16_t *code;         /* of weights */
+    uint32_t stamp;         /* slots of other stamps are free */
+    float values[65536];
+    uint16_t type_values[256];
+    uint16_t type_code_of[65536];
+    ql_weight_slot slots[131072];
+} ql_extent_builder;
+
+/* One row as columns: pointers into an extent, or into the scratch when the row has a delta. */
+typedef struct ql_row {
+    uint32_t count;
+    uint8_t weight_width; /* as in ql_extent_header */
+    uint8_t type_width;
+    const uint32_t *other;
+    const void *weight;
+    const void *type;
+    const float *weight_values;
+    const uint16_t *type_values;
+} ql_row;
+
+static inline float ql_row_weight(const ql_row *row, uint32_t i)
+{
+    switch (row->weight_width) {
+    case 0: return row->weight_values[0];
+    case 1: return row->weight_values[((const uint8_t *)row->weight)[i]];
+    case 2: return row->weight_values[((const uint16_t *)row->weight)[i]];
+    default: return ((const float *)row->weight)[i];
+    }
+}
+
+/* The type, with QL_TYPE_DATA. */
+static inline uint16_t ql_row_type_bits(const ql_row *row, uint32_t i)
+{
+    switch (row->type_width) {
+    case 0: return row->type_values[0];
+    case 1: return row->type_values[((const uint8_t *)row->type)[i]];
+    default: return ((const uint16_t *)row->type)[i];
+    }
+}
+
+static inline uint16_t ql_row_type(const ql_row *row, uint32_t i)
+{
+    return ql_row_type_bits(row, i) & QL_TYPE_MASK;
+}
+
+static inline uint16_t ql_row_flags(const ql_row *row, uint32_t i)
+{
+    return ql_row_type_bits(row, i) & QL_TYPE_DATA ? QL_EDGE_DATA : 0;
+}
+
+static inline uint64_t ql_row_key(const ql_row *row, uint32_t i)
+{
+    return (uint64_t)ql_row_type(row, i) << 32 | row->other[i];
+}
+
+void ql_extent_release(ql_extent *extent);
+/* Encode the builder's columns, of which there is at least one edge. */
+int ql_extent_make(ql_extent_builder *build, uint32_t group, int side, ql_extent **extent);
+/* Take a block of a mapped file after checking all of it; the extent then owns one count of the map. */
+int ql_extent_open(ql_extent_map *map, const void *block, uint64_t room, uint32_t group, int side, ql_extent **extent);
+static inline ql_row ql_extent_edges(const ql_extent *extent, uint32_t start, uint32_t count)
+{
+    return (ql_row){.count = count,
+                    .weight_width = extent->weight_width,
+                    .type_width = extent->type_width,
+                    .other = extent->other + start,
+                    .weight = (const char *)extent->weight + (size_t)start * extent->weight_width,
+                    .type = (const char *)extent->type + (size_t)start * extent->type_width,
+                    .weight_values = extent->weight_values,
+                    .type_values = extent->type_values};
+}
+/* Plain columns of the edges start .. start + count of a row. */
+void ql_row_decode(const ql_row *row, uint32_t start, uint32_t count, uint32_t *other, float *weight, uint16_t *type);
+/* The first edge from `from` on whose (type, other) is not below the key. */
+static inline uint32_t ql_row_seek(const ql_row *row, uint32_t from, uint64_t key)
+{
+    uint32_t until = row->count;
+    while (from < until) {
+        uint32_t middle = from + (until - from) / 2;
+        if (ql_row_key(row, middle) < key) from = middle + 1;
+        else until = middle;
+    }
+    return from;
+}
+
+/* ---- adjacency.c ---- */
 /* Extents of 1,024 groups. Immutable once its state is current; shared between states. */
 typedef struct ql_block {
     _Atomic uint32_t owners;
@@ -59,6 +194,8 @@ typedef struct ql_leaf {
 } ql_leaf;
 
 typedef struct ql_delta_group {
+    uint32_t count[QL_SIDES]; /* writer: linked records, dropped ones not counted */
+    uint32_t cursor;          /* writer: for folding */
     _Atomic(ql_leaf *) leaf[QL_LEAVES];
 } ql_delta_group;
 
@@ -71,35 +208,14 @@ typedef struct ql_delta_block {
 typedef struct ql_state {
     uint32_t owners;
     uint64_t base_bytes;  /* the base holds the log up to here */
+    uint64_t base_sequence; /* records of the log up to there */
     uint64_t base_edges;  /* live associations of the base */
     ql_block *block[QL_BLOCKS];
     uint32_t end;         /* delta records, dropped ones included */
     _Atomic(ql_delta_record *) chunk[QL_DELTA_CHUNKS];
+    uint64_t *dropped[QL_DELTA_CHUNKS]; /* writer: a bit per record of the chunk, behind it in the same memory */
     _Atomic(ql_delta_block *) delta[QL_BLOCKS];
 } ql_state;
-
-/* One row as columns: pointers into an extent, or into the scratch when the row has a delta. */
-typedef struct ql_row {
-    uint32_t count;
-    const uint32_t *other;
-    const float *weight;
-    const uint16_t *type;
-} ql_row;
-
-static inline uint16_t ql_row_type(const ql_row *row, uint32_t i)
-{
-    return row->type[i] & QL_TYPE_MASK;
-}
-
-static inline uint16_t ql_row_flags(const ql_row *row, uint32_t i)
-{
-    return row->type[i] & QL_TYPE_DATA ? QL_EDGE_DATA : 0;
-}
-
-static inline float ql_row_weight(const ql_row *row, uint32_t i)
-{
-    return row->weight[i];
-}
 
 typedef struct ql_sort_item {
     uint64_t key; /* type << 32 | other */
@@ -126,16 +242,32 @@ void ql_state_drop(ql_state *state, uint32_t from);
 /* A new state whose base holds this one's base and its whole delta; untouched extents are shared. */
 int ql_state_fold(const ql_state *state, uint64_t base_bytes, ql_state **folded);
 const ql_edge *ql_state_record(const ql_state *state, uint32_t index);
+bool ql_state_dropped(const ql_state *state, uint32_t index); /* writer */
+ql_delta_group *ql_delta_group_of(const ql_state *state, uint32_t group);
+/* A block of one owner that shares all extents of `old`, which may be NULL; NULL when memory is out. */
+ql_block *ql_block_copy(const ql_block *old);
 
 /* The row of a node in one direction, as a view with this limit sees it. */
 int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch, ql_row *row);
 /* The newest record of a key in delta or base. */
 void ql_row_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_t type, uint32_t target, int *found,
                  ql_edge *edge);
-/* The first node from `node` on that has base edges or delta records (only_changed: delta records) in one direction,
- * visible or not; QL_NONE when there is none. */
-uint32_t ql_row_next(const ql_state *state, uint64_t node, int side, bool only_changed);
-uint32_t ql_row_base_count(const ql_state *state, uint32_t node, int side);
+/* All rows of one direction that may hold edges, in order, as a view with this limit sees them. */
+typedef struct ql_walk {
+    const ql_state *state;
+    uint32_t limit;
+    int side;
+    bool only_changed; /* only rows with delta records, visible or not */
+    uint64_t next;     /* the first node not looked at yet */
+    const ql_extent *extent; /* of the group of `next`, with its delta, when `inside` */
+    const ql_delta_group *delta;
+    bool inside;
+    uint32_t base_count; /* of the row given last: its edges in the base */
+} ql_walk;
+
+ql_walk ql_walk_start(const ql_graph_view *view, int side, bool only_changed);
+/* The next row; *node is QL_NONE at the end. The row is valid until the next call with this scratch. */
+int ql_walk_next(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row);
 void ql_scratch_free(ql_scratch *scratch);
 
 struct ql_graph_view {
@@ -147,8 +279,12 @@ struct ql_graph_view {
 /* ---- graph_log.c ---- */
 #define QL_LOG_HEADER_BYTES 4096 /* the first batch starts here */
 
+#define QL_LOG_MAGIC "QLGRAPH"     /* with its zero, 8 bytes */
+#define QL_EXTENTS_MAGIC "QLEXTNT"
+
 typedef struct ql_log {
     int fd;
+    const char *magic;
     uint8_t uuid[16];
     uint32_t seed;     /* checksum of the header page; batches continue it, so none fits another store's log */
 } ql_log;
@@ -164,7 +300,7 @@ typedef struct ql_log_batch { /* 32 bytes on disk, followed by `count` records o
 _Static_assert(sizeof(ql_log_batch) == 32, "batch header");
 _Static_assert(sizeof(ql_edge) == 16, "log record");
 
-int ql_log_open(const char *path, const uint8_t *uuid, bool writable, ql_log *log);
+int ql_log_open(const char *path, const char *magic, const uint8_t *uuid, bool writable, ql_log *log);
 void ql_log_close(ql_log *log);
 int ql_log_size(const ql_log *log, uint64_t *size_bytes);
 int ql_log_header_check(const ql_log *log);
@@ -177,6 +313,12 @@ int ql_log_read(const ql_log *log, uint64_t offset, uint64_t until, uint64_t seq
                 int (*take)(void *context, const ql_edge *piece, uint32_t n), void *context, ql_log_batch *batch);
 /* Whether a record keeps to its ranges. */
 bool ql_edge_valid(const ql_edge *edge);
+
+/* ---- extent_file.c ---- */
+/* Append what is not stored yet of a state's base behind file_bytes (0: make the file anew), and its table; synced. */
+int ql_extents_write(const ql_state *state, const char *path, const uint8_t *uuid, uint64_t file_bytes,
+                     ql_graph_extents *extents);
+int ql_extents_read(const char *path, const uint8_t *uuid, const ql_graph_extents *extents, ql_state **state);
 
 /* ---- neighbours.c ---- */
 #define QL_EDGE_READ_BYTES 10 /* other end, weight and type of one edge, for ql_cost */

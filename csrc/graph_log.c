@@ -23,7 +23,6 @@
 
 #include "graph.h"
 
-#define LOG_MAGIC "QLGRAPH"
 #define BATCH_MAGIC 0x42454c51u /* "QLEB" */
 #define PIECE_RECORDS 16384u    /* records per read or write: 256 KiB */
 
@@ -37,10 +36,10 @@ typedef struct log_header {
 _Static_assert(sizeof(log_header) == 36, "log header");
 _Static_assert(offsetof(log_header, checksum) == 32, "log header");
 
-static log_header header_of(const uint8_t *uuid)
+static log_header header_of(const char *magic, const uint8_t *uuid)
 {
     log_header header = {.format = QL_FORMAT, .record_bytes = sizeof(ql_edge)};
-    memcpy(header.magic, LOG_MAGIC, sizeof header.magic);
+    memcpy(header.magic, magic, sizeof header.magic);
     memcpy(header.uuid, uuid, sizeof header.uuid);
     header.checksum = ql_crc32c(0, &header, offsetof(log_header, checksum));
     return header;
@@ -74,13 +73,14 @@ int ql_log_size(const ql_log *log, uint64_t *size_bytes)
 
 /* A file that ends inside its header page was being created when the process or the machine died: no batch was ever
  * written, so a writer starts it again. */
-int ql_log_open(const char *path, const uint8_t *uuid, bool writable, ql_log *log)
+int ql_log_open(const char *path, const char *magic, const uint8_t *uuid, bool writable, ql_log *log)
 {
     ql_log opened;
     opened.fd = open(path, (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC, 0666);
     if (opened.fd < 0) return QL_E_IO;
 
-    log_header header = header_of(uuid);
+    log_header header = header_of(magic, uuid);
+    opened.magic = magic;
     memcpy(opened.uuid, uuid, sizeof opened.uuid);
     opened.seed = header.checksum;
     uint64_t size_bytes;
@@ -105,7 +105,7 @@ void ql_log_close(ql_log *log)
 
 int ql_log_header_check(const ql_log *log)
 {
-    log_header header = header_of(log->uuid);
+    log_header header = header_of(log->magic, log->uuid);
     return header_verify(log->fd, &header);
 }
 

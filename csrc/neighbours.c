@@ -61,6 +61,10 @@ static void rows_merge(const ql_row *out, const ql_row *in, uint32_t node, const
 {
     uint32_t i = 0;
     uint32_t j = 0;
+    if (in->count == 0 && types->all) { /* The usual call needs no merging. */
+        for (; i < out->count; i++) answer->edges[answer->count++] = row_edge(out, i, node, QL_SIDE_OUT);
+        return;
+    }
     while (i < out->count || j < in->count) {
         ql_edge leaving = i < out->count ? row_edge(out, i, node, QL_SIDE_OUT) : (ql_edge){0};
         ql_edge entering = j < in->count ? row_edge(in, j, node, QL_SIDE_IN) : (ql_edge){0};
@@ -132,12 +136,14 @@ int ql_graph_find(const ql_graph_view *view, uint32_t source, uint16_t type, uin
 static int view_count(const ql_graph_view *view, ql_scratch *scratch, uint64_t *count)
 {
     uint64_t total = view->state->base_edges;
-    uint32_t node;
-    for (uint64_t from = 0; (node = ql_row_next(view->state, from, QL_SIDE_OUT, true)) != QL_NONE; from = node + 1ull) {
+    ql_walk walk = ql_walk_start(view, QL_SIDE_OUT, true);
+    for (;;) {
+        uint32_t node;
         ql_row row;
-        QL_TRY(ql_row_read(view->state, view->limit, node, QL_SIDE_OUT, scratch, &row));
+        QL_TRY(ql_walk_next(&walk, scratch, &node, &row));
+        if (node == QL_NONE) break;
         total += row.count;
-        total -= ql_row_base_count(view->state, node, QL_SIDE_OUT);
+        total -= walk.base_count;
     }
     *count = total;
     return QL_OK;
@@ -154,14 +160,15 @@ int ql_graph_view_count(const ql_graph_view *view, uint64_t *count)
 static int edges_collect(const ql_graph_view *view, ql_scratch *scratch, ql_edges *answer)
 {
     uint64_t capacity = 0;
-    uint32_t node;
-    for (uint64_t from = 0; (node = ql_row_next(view->state, from, QL_SIDE_OUT, false)) != QL_NONE; from = node + 1ull) {
+    ql_walk walk = ql_walk_start(view, QL_SIDE_OUT, false);
+    for (;;) {
+        uint32_t node;
         ql_row row;
-        QL_TRY(ql_row_read(view->state, view->limit, node, QL_SIDE_OUT, scratch, &row));
+        QL_TRY(ql_walk_next(&walk, scratch, &node, &row));
+        if (node == QL_NONE) return QL_OK;
         QL_TRY(answer_reserve(answer, &capacity, row.count));
         for (uint32_t i = 0; i < row.count; i++) answer->edges[answer->count++] = row_edge(&row, i, node, QL_SIDE_OUT);
     }
-    return QL_OK;
 }
 
 int ql_graph_edges(const ql_graph_view *view, ql_edges **edges)

@@ -14,7 +14,7 @@ typedef struct table_work {
     const ql_graph_view *view;
     const ql_type_set *types;
     int direction;
-    ql_scratch scratch;
+    ql_scratch scratch[QL_SIDES];
     uint32_t **position[QL_BLOCKS]; /* block -> group -> position of each of its 4,096 rows */
     ql_graph_table *table;
 } table_work;
@@ -58,72 +58,60 @@ static uint64_t row_allowed(const ql_type_set *types, const ql_row *row)
     return count;
 }
 
-/* How many allowed edges the node has in one direction. */
-static int row_count(table_work *work, uint32_t node, int side, uint64_t *count)
+/* Call `visit` for every node with allowed edges in either direction, in order, with its rows. */
+static int nodes_walk(table_work *work, int (*visit)(table_work *work, uint32_t node, const ql_row *out, const ql_row *in))
 {
-    ql_row row;
-    QL_TRY(ql_row_read(work->view->state, work->view->limit, node, side, &work->scratch, &row));
-    *count = row_allowed(work->types, &row);
-    return QL_OK;
-}
-
-/* Call for every node with rows in either direction, in order. */
-static int nodes_walk(table_work *work, int (*visit)(table_work *work, uint32_t node))
-{
-    const ql_state *state = work->view->state;
-    uint32_t next[QL_SIDES] = {ql_row_next(state, 0, QL_SIDE_OUT, false), ql_row_next(state, 0, QL_SIDE_IN, false)};
+    ql_walk walk[QL_SIDES];
+    uint32_t node[QL_SIDES];
+    ql_row row[QL_SIDES];
+    for (int side = 0; side < QL_SIDES; side++) {
+        walk[side] = ql_walk_start(work->view, side, false);
+        QL_TRY(ql_walk_next(&walk[side], &work->scratch[side], &node[side], &row[side]));
+    }
     for (;;) {
-        uint32_t node = next[0] < next[1] ? next[0] : next[1];
-        if (node == QL_NONE) return QL_OK;
-        QL_TRY(visit(work, node));
+        uint32_t first = node[QL_SIDE_OUT] < node[QL_SIDE_IN] ? node[QL_SIDE_OUT] : node[QL_SIDE_IN];
+        if (first == QL_NONE) return QL_OK;
+        ql_row none = {0};
+        const ql_row *out = node[QL_SIDE_OUT] == first ? &row[QL_SIDE_OUT] : &none;
+        const ql_row *in = node[QL_SIDE_IN] == first ? &row[QL_SIDE_IN] : &none;
+        if (row_allowed(work->types, out) + row_allowed(work->types, in) > 0) QL_TRY(visit(work, first, out, in));
         for (int side = 0; side < QL_SIDES; side++) {
-            if (next[side] == node) next[side] = ql_row_next(state, node + 1ull, side, false);
+            if (node[side] != first) continue;
+            QL_TRY(ql_walk_next(&walk[side], &work->scratch[side], &node[side], &row[side]));
         }
     }
 }
 
-static int node_count(table_work *work, uint32_t node)
+static int node_count(table_work *work, uint32_t node, const ql_row *out, const ql_row *in)
 {
-    uint64_t out;
-    uint64_t in;
-    QL_TRY(row_count(work, node, QL_SIDE_OUT, &out));
-    QL_TRY(row_count(work, node, QL_SIDE_IN, &in));
-    if (out + in == 0) return QL_OK;
     uint32_t *positions = positions_of(work, node);
     if (!positions) return QL_E_MEMORY;
     positions[node % QL_GROUP_ROWS] = (uint32_t)work->table->count++;
-    work->table->arcs += (work->direction & QL_OUT ? out : 0) + (work->direction & QL_IN ? in : 0);
+    if (work->direction & QL_OUT) work->table->arcs += row_allowed(work->types, out);
+    if (work->direction & QL_IN) work->table->arcs += row_allowed(work->types, in);
     return QL_OK;
 }
 
-static int row_fill(table_work *work, uint32_t node, int side)
+static void row_fill(table_work *work, const ql_row *row)
 {
     ql_graph_table *table = work->table;
-    ql_row row;
-    QL_TRY(ql_row_read(work->view->state, work->view->limit, node, side, &work->scratch, &row));
-    for (uint32_t i = 0; i < row.count; i++) {
-        uint16_t type = ql_row_type(&row, i);
+    for (uint32_t i = 0; i < row->count; i++) {
+        uint16_t type = ql_row_type(row, i);
         if (!ql_type_allowed(work->types, type)) continue;
-        uint32_t other = row.other[i];
+        uint32_t other = row->other[i];
         uint32_t group = other >> QL_GROUP_BITS;
         table->targets[table->arcs] =
             work->position[group / QL_BLOCK_GROUPS][group % QL_BLOCK_GROUPS][other % QL_GROUP_ROWS];
-        table->weights[table->arcs] = ql_row_weight(&row, i);
+        table->weights[table->arcs] = ql_row_weight(row, i);
         table->types[table->arcs++] = type;
     }
-    return QL_OK;
 }
 
-static int node_fill(table_work *work, uint32_t node)
+static int node_fill(table_work *work, uint32_t node, const ql_row *out, const ql_row *in)
 {
-    uint64_t out;
-    uint64_t in;
-    QL_TRY(row_count(work, node, QL_SIDE_OUT, &out));
-    QL_TRY(row_count(work, node, QL_SIDE_IN, &in));
-    if (out + in == 0) return QL_OK;
     work->table->nodes[work->table->count++] = node;
-    if (work->direction & QL_OUT) QL_TRY(row_fill(work, node, QL_SIDE_OUT));
-    if (work->direction & QL_IN) QL_TRY(row_fill(work, node, QL_SIDE_IN));
+    if (work->direction & QL_OUT) row_fill(work, out);
+    if (work->direction & QL_IN) row_fill(work, in);
     work->table->offsets[work->table->count] = work->table->arcs;
     return QL_OK;
 }
@@ -163,7 +151,7 @@ int ql_graph_table_make(const ql_graph_view *view, int direction, const uint16_t
     if (status == QL_OK) *table = work->table;
     else ql_graph_table_free(work->table);
     positions_free(work);
-    ql_scratch_free(&work->scratch);
+    for (int side = 0; side < QL_SIDES; side++) ql_scratch_free(&work->scratch[side]);
     ql_free(work);
     return status;
 }
