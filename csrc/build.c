@@ -1,7 +1,7 @@
 /* build.c: linking new slots into the graph of neighbours, a batch at a time.
  *
  * Slots are linked in batches of up to 1,024, in slot order.  A batch has four steps:
- *   1. seek     every slot looks for its nearest ones: a walk through the graph as it stood before the batch, and
+ *   1. seek     rows are coded (codes.c); then every slot looks for its nearest ones: a walk through the graph as it stood before the batch, and
  *               plain scores against all of the batch.  The second part makes the result as good as linking one by
  *               one, whatever the order of arrival: a new cluster that comes in one batch is linked within itself.
  *               Of what is found, a diverse selection becomes the slot's list (below).
@@ -29,12 +29,13 @@
 #define FILL(degree) ((degree) * 3 / 4) /* length of a list after selection */
 #define FLOOR(degree) ((degree) / 4)    /* below that, the nearest of the dropped ones come back */
 #define THREADS_MAX 64u
+#define TOGETHER 8u                     /* selected slots compared with a candidate at a time */
 #define TAKE 24u                        /* work items taken at a time by a thread */
 
 typedef struct worker {
     struct batch *batch;
     walk *walk;
-    float *query;          /* dim */
+    int8_t *other;         /* a code as a query */
     candidate *candidates; /* for answering: DEGREE_MAX * 2 */
     ql_cost cost;
     pthread_t thread;
@@ -60,45 +61,32 @@ typedef struct batch {
     worker workers[THREADS_MAX];
 } batch;
 
-/* The row as a query: of unit length for cosine. */
-static void query_of(const ql_vectors *vectors, uint32_t slot, float *query)
-{
-    const float *row = row_at(vectors, slot);
-    float scale = vectors->metric == QL_COSINE ? vectors->metas[slot].scale : 1;
-
-    for (uint32_t i = 0; i < vectors->dim; i++) query[i] = row[i] * scale;
-}
-
-static float pair_distance(const ql_vectors *vectors, const ql_kernels *kernels, uint32_t a, uint32_t b)
-{
-    const float *left = row_at(vectors, a);
-    const float *right = row_at(vectors, b);
-
-    if (vectors->metric == QL_L2) return kernels->l2(left, right, vectors->dim);
-    float dot = kernels->dot(left, right, vectors->dim);
-    if (vectors->metric == QL_DOT) return -dot;
-    return 1 - dot * vectors->metas[a].scale * vectors->metas[b].scale;
-}
-
 /* Is some selected slot so much closer to the candidate than the base is, that the candidate is reached through it? */
-static int is_reached(const ql_vectors *vectors, const ql_kernels *kernels, candidate c, const uint32_t *selected,
-                      uint32_t n)
+static int is_reached(const worker *self, candidate c, const uint32_t *selected, uint32_t n)
 {
-    float alpha = vectors->metric == QL_DOT ? 1 : ALPHA; /* Minus a dot product has no zero to scale from. */
+    const ql_hnsw *index = self->batch->index;
+    float alpha = index->vectors->metric == QL_DOT ? 1 : ALPHA; /* Minus a dot product has no zero to scale from. */
+    float distances[TOGETHER];
+    coded aim = {.code = self->other};
 
-    for (uint32_t i = 0; i < n; i++)
-        if (alpha * pair_distance(vectors, kernels, c.slot, selected[i]) <= c.distance) return 1;
+    if (n) code_as_query(&index->coder, code_at(index, c.slot), &aim);
+    for (uint32_t i = 0; i < n; i += TOGETHER) {
+        uint32_t part = n - i < TOGETHER ? n - i : TOGETHER;
+        index_distances(index, &aim, selected + i, part, distances);
+        for (uint32_t j = 0; j < part; j++)
+            if (alpha * distances[j] <= c.distance) return 1;
+    }
     return 0;
 }
 
 /* From n candidates, nearest first, add a diverse choice to the `kept` slots that stand in selected already. */
-static uint32_t choose(const ql_hnsw *index, const candidate *candidates, uint32_t n, uint32_t *selected, uint32_t kept)
+static uint32_t choose(const worker *self, const candidate *candidates, uint32_t n, uint32_t *selected, uint32_t kept)
 {
-    const ql_kernels *kernels = ql_kernels_active();
+    const ql_hnsw *index = self->batch->index;
     uint32_t count = kept;
 
     for (uint32_t i = 0; i < n && count < FILL(index->degree); i++)
-        if (!is_reached(index->vectors, kernels, candidates[i], selected, count))
+        if (!is_reached(self, candidates[i], selected, count))
             selected[count++] = candidates[i].slot;
     for (uint32_t i = 0; i < n && count < FLOOR(index->degree); i++) {
         uint32_t j = 0;
@@ -110,6 +98,14 @@ static uint32_t choose(const ql_hnsw *index, const candidate *candidates, uint32
 
 /* ---- step 1 ---- */
 
+static void encode(worker *self, uint32_t item)
+{
+    const ql_hnsw *index = self->batch->index;
+    uint32_t slot = self->batch->from + item;
+
+    code_row(&index->coder, row_at(index->vectors, slot), self->walk->room, code_at(index, slot));
+}
+
 static void seek(worker *self, uint32_t item)
 {
     batch *work = self->batch;
@@ -120,13 +116,13 @@ static void seek(worker *self, uint32_t item)
     uint32_t slots[DEGREE_MAX];
     float distances[DEGREE_MAX];
 
-    query_of(vectors, slot, self->query);
-    index_walk(index, self->walk, self->query, index->ef_construction, work->limit, &self->cost);
+    code_as_query(&index->coder, code_at(index, slot), &self->walk->aim);
+    index_walk(index, self->walk, index->ef_construction, work->limit, &self->cost);
     for (uint32_t at = work->from; at < work->from + work->n;) {
         uint32_t n = 0;
         for (; n < DEGREE_MAX && at < work->from + work->n; at++)
             if (at != slot) slots[n++] = at;
-        index_distances(vectors, self->query, slots, n, distances);
+        index_distances(index, &self->walk->aim, slots, n, distances);
         for (uint32_t i = 0; i < n; i++) beam_add(self->walk, index->ef_construction, distances[i], slots[i]);
     }
     work->twins[item] = QL_NONE;
@@ -138,7 +134,7 @@ static void seek(worker *self, uint32_t item)
     }
     work->counts[item] = 0;
     if (work->twins[item] == QL_NONE)
-        work->counts[item] = choose(index, self->walk->beam, self->walk->count, selected, 0);
+        work->counts[item] = choose(self, self->walk->beam, self->walk->count, selected, 0);
 }
 
 /* ---- step 2 ---- */
@@ -222,11 +218,11 @@ static uint32_t choose_again(worker *self, uint32_t base, candidate *candidates,
     uint32_t kept = 0;
     uint32_t others = 0;
 
-    query_of(index->vectors, base, self->query);
+    code_as_query(&index->coder, code_at(index, base), &self->walk->aim);
     for (uint32_t i = 0; i < n; i += DEGREE_MAX) {
         uint32_t part = n - i < DEGREE_MAX ? n - i : DEGREE_MAX;
         for (uint32_t j = 0; j < part; j++) slots[j] = candidates[i + j].slot;
-        index_distances(index->vectors, self->query, slots, part, distances);
+        index_distances(index, &self->walk->aim, slots, part, distances);
         for (uint32_t j = 0; j < part; j++) candidates[i + j].distance = distances[j];
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -239,7 +235,7 @@ static uint32_t choose_again(worker *self, uint32_t base, candidate *candidates,
         for (; j && candidates[j - 1].distance > c.distance; j--) candidates[j] = candidates[j - 1];
         candidates[j] = c;
     }
-    return choose(index, candidates, others, selected, kept);
+    return choose(self, candidates, others, selected, kept);
 }
 
 static void answer(worker *self, uint32_t item)
@@ -323,6 +319,7 @@ static int link_batch(batch *work, uint32_t until)
         if (status == QL_OK) taken++;
     }
     if (status == QL_OK) {
+        spread(work, work->n, encode);
         spread(work, work->n, seek);
         work->edge_count = 0;
         for (uint32_t item = 0; item < work->n; item++) settle(work, item);
@@ -339,7 +336,7 @@ static void batch_free(batch *work)
 {
     if (!work) return;
     for (uint32_t i = 0; i < work->threads; i++) {
-        ql_free(work->workers[i].query);
+        ql_free(work->workers[i].other);
         ql_free(work->workers[i].candidates);
     }
     ql_free(work->selected);
@@ -368,9 +365,9 @@ static batch *batch_make(ql_hnsw *index, uint32_t threads)
     for (uint32_t i = 0; i < threads; i++) {
         worker *each = &work->workers[i];
         each->batch = work;
-        each->query = ql_alloc(index->vectors->dim, sizeof(float));
+        each->other = ql_alloc(index->coder.bytes, 1);
         each->candidates = ql_alloc(2 * DEGREE_MAX, sizeof(candidate));
-        failed |= !each->query || !each->candidates;
+        failed |= !each->other || !each->candidates;
     }
     if (!failed) return work;
     batch_free(work);

@@ -34,6 +34,8 @@ static void walk_free(walk *scratch)
     ql_free(scratch->visited);
     ql_free(scratch->touched);
     ql_free(scratch->beam);
+    ql_free(scratch->aim.code);
+    ql_free(scratch->room);
     ql_free(scratch);
 }
 
@@ -53,11 +55,17 @@ int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, u
     made->degree = degree;
     made->ef_construction = ef_construction;
     made->seed = seed;
+    if (coder_make(vectors->dim, vectors->metric, seed, &made->coder) != QL_OK) {
+        ql_free(made);
+        return QL_E_MEMORY;
+    }
     if (pthread_mutex_init(&made->writer, NULL) != 0) {
+        coder_free(&made->coder);
         ql_free(made);
         return QL_E_MEMORY;
     }
     if (ql_map_zero(links_bytes(made), (void **)&made->links) != QL_OK ||
+        ql_map_zero(slots * made->coder.bytes, (void **)&made->codes) != QL_OK ||
         ql_map_zero(slots * sizeof(uint32_t), (void **)&made->chain) != QL_OK ||
         ql_map_zero(slots * sizeof(uint32_t), (void **)&made->parent) != QL_OK ||
         ql_map_zero(slots * sizeof(uint16_t), (void **)&made->children) != QL_OK) {
@@ -82,9 +90,11 @@ void ql_hnsw_close(ql_hnsw *index)
     size_t slots = index->slots_max;
     for (uint32_t i = 0; i < WALKS_KEPT; i++) walk_free(atomic_load(&index->kept[i]));
     ql_map_release((void *)index->links, links_bytes(index));
+    ql_map_release(index->codes, slots * index->coder.bytes);
     ql_map_release((void *)index->chain, slots * sizeof(uint32_t));
     ql_map_release(index->parent, slots * sizeof(uint32_t));
     ql_map_release(index->children, slots * sizeof(uint16_t));
+    coder_free(&index->coder);
     pthread_mutex_destroy(&index->writer);
     ql_free(index);
 }
@@ -127,7 +137,9 @@ int walk_take(ql_hnsw *index, uint32_t width, walk **taken)
         scratch = ql_alloc(1, sizeof *scratch);
         if (!scratch) return QL_E_MEMORY;
         scratch->touched = ql_alloc(TOUCHED_MAX, sizeof *scratch->touched);
-        if (!scratch->touched) {
+        scratch->aim.code = ql_alloc(index->coder.bytes, 1);
+        scratch->room = ql_alloc(index->coder.dim, sizeof *scratch->room);
+        if (!scratch->touched || !scratch->aim.code || !scratch->room) {
             walk_free(scratch);
             return QL_E_MEMORY;
         }
@@ -175,6 +187,21 @@ static void visits_clear(walk *scratch)
 
 /* ---- walking ---- */
 
+static void lines_prefetch(const void *start, size_t size_bytes)
+{
+    for (size_t at = 0; at < size_bytes; at += 64) __builtin_prefetch((const char *)start + at);
+}
+
+static void code_prefetch(const ql_hnsw *index, uint32_t slot)
+{
+    lines_prefetch(code_at(index, slot), index->coder.bytes);
+}
+
+static void links_prefetch(const ql_hnsw *index, uint32_t slot)
+{
+    lines_prefetch((const void *)&index->links[(size_t)slot * index->degree], index->degree * sizeof(uint32_t));
+}
+
 uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot)
 {
     candidate *beam = scratch->beam;
@@ -194,42 +221,35 @@ uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot)
     return low;
 }
 
-void index_distances(const ql_vectors *vectors, const float *query, const uint32_t *slots, uint32_t n, float *distances)
+void index_distances(const ql_hnsw *index, const coded *aim, const uint32_t *slots, uint32_t n, float *distances)
 {
-    const ql_kernels *kernels = ql_kernels_active();
-    const float *rows[DEGREE_MAX];
+    const uint8_t *codes[DEGREE_MAX];
 
-    assert(n <= DEGREE_MAX);
-    for (uint32_t i = 0; i < n; i++) rows[i] = row_at(vectors, slots[i]);
-    if (vectors->metric == QL_L2) kernels->l2_rows(query, vectors->dim, rows, n, distances);
-    else kernels->dot_rows(query, vectors->dim, rows, n, distances);
-    for (uint32_t i = 0; i < n; i++) {
-        float distance = distances[i];
-        if (vectors->metric == QL_COSINE) distance = 1 - distance * vectors->metas[slots[i]].scale;
-        if (vectors->metric == QL_DOT) distance = -distance;
-        distances[i] = distance < FLT_MAX ? distance : FLT_MAX; /* Also what NaN becomes. */
-    }
+    if (!n) return;
+    for (uint32_t i = 0; i < n; i++) codes[i] = code_at(index, slots[i]);
+    code_distances(&index->coder, aim, codes, n, distances);
 }
 
 /* Score the n slots, none visited before, and put them into the beam; says at which place the first of them stands. */
-static uint32_t beam_add_slots(const ql_hnsw *index, walk *scratch, const float *query, uint32_t width,
-                           const uint32_t *slots, uint32_t n, ql_cost *cost)
+static uint32_t beam_add_slots(const ql_hnsw *index, walk *scratch, uint32_t width, const uint32_t *slots, uint32_t n,
+                               ql_cost *cost)
 {
     float distances[DEGREE_MAX];
     uint32_t first = width;
 
-    index_distances(index->vectors, query, slots, n, distances);
+    index_distances(index, &scratch->aim, slots, n, distances);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t place = beam_add(scratch, width, distances[i], slots[i]);
+        if (place >= 2 && place >= first) continue;
+        if (place < 2) links_prefetch(index, slots[i]); /* Likely to be opened next. */
         if (place < first) first = place;
     }
     cost->distances += n;
-    cost->bytes += (uint64_t)n * index->vectors->dim * sizeof(float);
+    cost->bytes += (uint64_t)n * index->coder.bytes;
     return first;
 }
 
-static void walk_start(const ql_hnsw *index, walk *scratch, const float *query, uint32_t width, uint32_t limit,
-                       ql_cost *cost)
+static void walk_start(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost)
 {
     uint32_t slots[ROUTERS];
     uint32_t n = 0;
@@ -238,12 +258,12 @@ static void walk_start(const ql_hnsw *index, walk *scratch, const float *query, 
         uint32_t slot = atomic_load_explicit(&index->router[i], memory_order_acquire);
         if (slot < limit && visit(scratch, slot)) slots[n++] = slot;
     }
-    beam_add_slots(index, scratch, query, SEEDS < width ? SEEDS : width, slots, n, cost);
+    beam_add_slots(index, scratch, SEEDS < width ? SEEDS : width, slots, n, cost);
     visits_clear(scratch); /* Routers that lost may still turn up as neighbours. */
     for (uint32_t i = 0; i < scratch->count; i++) visit(scratch, scratch->beam[i].slot);
 }
 
-void index_walk(const ql_hnsw *index, walk *scratch, const float *query, uint32_t width, uint32_t limit, ql_cost *cost)
+void index_walk(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost)
 {
     uint32_t slots[DEGREE_MAX];
     uint32_t at = 0;
@@ -251,7 +271,7 @@ void index_walk(const ql_hnsw *index, walk *scratch, const float *query, uint32_
     assert(width <= scratch->width_max && limit <= (uint64_t)scratch->visited_words * 64);
     scratch->count = 0;
     if (!limit) return;
-    walk_start(index, scratch, query, width, limit, cost);
+    walk_start(index, scratch, width, limit, cost);
     while (at < scratch->count) {
         if (scratch->beam[at].slot & EXPANDED) {
             at++;
@@ -263,9 +283,11 @@ void index_walk(const ql_hnsw *index, walk *scratch, const float *query, uint32_
         for (uint32_t i = 0; i < index->degree; i++) {
             uint32_t next = link_at(index, slot, i);
             if (next == QL_NONE) break;
-            if (next < limit && visit(scratch, next)) slots[n++] = next;
+            if (next >= limit || !visit(scratch, next)) continue;
+            slots[n++] = next;
+            code_prefetch(index, next);
         }
-        uint32_t first = beam_add_slots(index, scratch, query, width, slots, n, cost);
+        uint32_t first = beam_add_slots(index, scratch, width, slots, n, cost);
         cost->hops++;
         at = first <= at ? first : at + 1;
     }

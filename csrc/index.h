@@ -5,12 +5,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "codes.h"
 #include "rows.h"
 
 #define LINK_DUPLICATE (QL_NONE - 1) /* first link of a slot whose row equals its parent's: it has no links of its own */
 #define ROUTERS 64u
 #define WALKS_KEPT 16u
-#define DEGREE_MAX 128u
+#define DEGREE_MAX CODES_AT_ONCE
 
 /* A slot and how far it is; the beam keeps them sorted.  EXPANDED is set in `slot` once its links were followed. */
 #define EXPANDED 0x80000000u
@@ -24,6 +25,8 @@ typedef struct walk {
     uint64_t *visited;  /* bit per slot; all zero between searches */
     uint32_t *touched;  /* slots whose bits are set, until it overflows */
     candidate *beam;    /* width_max + 1 */
+    coded aim;          /* what is being looked for */
+    float *room;        /* dim, for coding it */
     uint32_t visited_words;
     uint32_t touched_count;
     uint32_t width_max;
@@ -37,6 +40,7 @@ struct ql_hnsw {
     ql_vectors *vectors;
     _Atomic uint32_t *links;  /* slots_max lists of `degree` slots, ended by QL_NONE */
     _Atomic uint32_t *chain;  /* next slot with an equal row, or QL_NONE */
+    uint8_t *codes;           /* slots_max codes of coder.bytes */
     uint32_t *parent;         /* writer: an earlier slot whose list holds this one for ever; of a duplicate, its first */
     uint16_t *children;       /* writer: how many slots call this one their parent */
     _Atomic uint32_t covered;
@@ -45,6 +49,7 @@ struct ql_hnsw {
     uint32_t degree;          /* a multiple of 16: lists are whole cache lines */
     uint32_t ef_construction;
     uint64_t seed;
+    coder coder;
     pthread_mutex_t writer;
     _Atomic(walk *) kept[WALKS_KEPT]; /* idle scratch, so that a search allocates nothing */
 };
@@ -55,15 +60,20 @@ int walk_take(ql_hnsw *index, uint32_t width, walk **taken);
 void walk_give(ql_hnsw *index, walk *done);
 /* Put a slot in its place, if it is among the `width` closest; returns the place, or width. */
 uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot);
-/* Fill the beam with the `width` slots closest to query (for cosine: of unit length) that are below `limit`. */
-void index_walk(const ql_hnsw *index, walk *scratch, const float *query, uint32_t width, uint32_t limit, ql_cost *cost);
-/* Distances from the query to n slots. */
-void index_distances(const ql_vectors *vectors, const float *query, const uint32_t *slots, uint32_t n, float *distances);
+/* Fill the beam with the `width` slots below `limit` that are closest to scratch->aim. */
+void index_walk(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost);
+/* Distances from aim to n <= DEGREE_MAX slots. */
+void index_distances(const ql_hnsw *index, const coded *aim, const uint32_t *slots, uint32_t n, float *distances);
 void router_refresh(ql_hnsw *index);
 
 static inline uint32_t link_at(const ql_hnsw *index, uint32_t slot, uint32_t i)
 {
     return atomic_load_explicit(&index->links[(size_t)slot * index->degree + i], memory_order_acquire);
+}
+
+static inline uint8_t *code_at(const ql_hnsw *index, uint32_t slot)
+{
+    return index->codes + (size_t)slot * index->coder.bytes;
 }
 
 #endif

@@ -1,10 +1,12 @@
 /* index_file.c: the graph of neighbours as one immutable, position-independent, checksummed file.
  *
  *   header   4,096 bytes: "QLHNSW\0\1", u32 format, u32 dim, u32 metric, u32 degree, u32 ef_construction, u32 covered,
- *            u64 seed, u8[16] uuid, u32 crc32c of each section, u32 crc32c of the bytes before, zeros
+ *            u64 seed, u8[16] uuid, u32 crc32c of each section, u32 crc32c of the
+ *            bytes before, zeros
  *   links    covered * degree u32, padded with zeros to 4,096
  *   chain    covered u32, padded
  *   parent   covered u32, padded
+ *   codes    covered codes of codes.c, padded
  *
  * All little-endian.  The file is derived: whatever is wrong with it, it can be made again from the rows.
  *
@@ -24,7 +26,7 @@
 #define BUFFER_BYTES ((size_t)1 << 20)
 #define PAGE_BYTES 4096u
 
-enum { LINKS, CHAIN, PARENT, SECTIONS };
+enum { LINKS, CHAIN, PARENT, CODES, SECTIONS };
 
 typedef struct header {
     char magic[8];
@@ -38,16 +40,23 @@ typedef struct header {
     uint8_t uuid[16];
     uint32_t section_crc[SECTIONS];
     uint32_t crc;
-    uint8_t zeros[PAGE_BYTES - 72];
+    uint8_t zeros[PAGE_BYTES - 76];
 } header;
 _Static_assert(sizeof(header) == PAGE_BYTES, "header is a file format");
-_Static_assert(offsetof(header, crc) == 68, "header is a file format");
+_Static_assert(offsetof(header, crc) == 72, "header is a file format");
 
 static const char magic[8] = {'Q', 'L', 'H', 'N', 'S', 'W', 0, 1};
 
-static size_t section_bytes(uint32_t covered, uint32_t degree, int section)
+typedef struct shape {
+    uint32_t covered;
+    uint32_t degree;
+    uint32_t code_bytes;
+} shape;
+
+static size_t section_bytes(shape of, int section)
 {
-    return (size_t)covered * (section == LINKS ? degree : 1) * sizeof(uint32_t);
+    if (section == CODES) return (size_t)of.covered * of.code_bytes;
+    return (size_t)of.covered * (section == LINKS ? of.degree : 1) * sizeof(uint32_t);
 }
 
 static size_t padded(size_t size_bytes)
@@ -55,21 +64,22 @@ static size_t padded(size_t size_bytes)
     return (size_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
 }
 
-static uint64_t section_offset(uint32_t covered, uint32_t degree, int section)
+static uint64_t section_offset(shape of, int section)
 {
     uint64_t offset = PAGE_BYTES;
 
-    for (int before = 0; before < section; before++) offset += padded(section_bytes(covered, degree, before));
+    for (int before = 0; before < section; before++) offset += padded(section_bytes(of, before));
     return offset;
 }
 
 static void *section_memory(const ql_hnsw *index, int section)
 {
     if (section == LINKS) return (void *)index->links;
+    if (section == CODES) return index->codes;
     return section == CHAIN ? (void *)index->chain : (void *)index->parent;
 }
 
-static void header_fill(const ql_hnsw *index, uint32_t covered, header *head)
+static void header_fill(const ql_hnsw *index, shape of, header *head)
 {
     memset(head, 0, sizeof *head);
     memcpy(head->magic, magic, sizeof magic);
@@ -78,25 +88,25 @@ static void header_fill(const ql_hnsw *index, uint32_t covered, header *head)
     head->metric = (uint32_t)index->vectors->metric;
     head->degree = index->degree;
     head->ef_construction = index->ef_construction;
-    head->covered = covered;
+    head->covered = of.covered;
     head->seed = index->seed;
     memcpy(head->uuid, index->vectors->uuid, sizeof head->uuid);
     for (int section = LINKS; section < SECTIONS; section++)
         head->section_crc[section] =
-            ql_crc32c(0, section_memory(index, section), section_bytes(covered, index->degree, section));
+            ql_crc32c(0, section_memory(index, section), section_bytes(of, section));
     head->crc = ql_crc32c(0, head, offsetof(header, crc));
 }
 
 static int save(const ql_hnsw *index, int fd)
 {
-    uint32_t covered = atomic_load(&index->covered);
+    shape of = {atomic_load(&index->covered), index->degree, index->coder.bytes};
     header head;
 
-    header_fill(index, covered, &head);
-    QL_TRY(ql_file_allocate(fd, section_offset(covered, index->degree, SECTIONS)));
+    header_fill(index, of, &head);
+    QL_TRY(ql_file_allocate(fd, section_offset(of, SECTIONS)));
     for (int section = LINKS; section < SECTIONS; section++)
-        QL_TRY(ql_file_write(fd, section_memory(index, section), section_bytes(covered, index->degree, section),
-                             section_offset(covered, index->degree, section)));
+        QL_TRY(ql_file_write(fd, section_memory(index, section), section_bytes(of, section),
+                             section_offset(of, section)));
     QL_TRY(ql_file_write(fd, &head, sizeof head, 0));
     return fsync(fd) == 0 ? QL_OK : QL_E_IO;
 }
@@ -117,6 +127,13 @@ int ql_hnsw_save(const ql_hnsw *index, const char *path)
 
 /* ---- loading ---- */
 
+static shape shape_of(const header *head)
+{
+    shape of = {head->covered, head->degree, code_bytes_for(head->dim, (int)head->metric)};
+
+    return of;
+}
+
 static int header_read(const ql_vectors *vectors, int fd, header *head)
 {
     struct stat info;
@@ -132,13 +149,14 @@ static int header_read(const ql_vectors *vectors, int fd, header *head)
     if (memcmp(head->uuid, vectors->uuid, sizeof head->uuid) != 0) return QL_E_CORRUPT;
     if (head->degree < 16 || head->degree > DEGREE_MAX || head->degree % 16) return QL_E_CORRUPT;
     if (head->covered > ql_vectors_count(vectors) || !head->ef_construction) return QL_E_CORRUPT;
-    if ((uint64_t)info.st_size != section_offset(head->covered, head->degree, SECTIONS)) return QL_E_CORRUPT;
+    if ((uint64_t)info.st_size != section_offset(shape_of(head), SECTIONS)) return QL_E_CORRUPT;
     return QL_OK;
 }
 
 /* Every word is a slot below covered, or QL_NONE, or, at the head of a list, the mark of a duplicate. */
 static int words_check(const uint32_t *words, size_t n, const header *head, int section, size_t first)
 {
+    if (section == CODES) return QL_OK; /* Any byte is a code. */
     for (size_t i = 0; i < n; i++) {
         if (words[i] < head->covered || words[i] == QL_NONE) continue;
         if (section == LINKS && words[i] == LINK_DUPLICATE && (first + i) % head->degree == 0) continue;
@@ -149,9 +167,9 @@ static int words_check(const uint32_t *words, size_t n, const header *head, int 
 
 static int section_check(int fd, const header *head, int section, char *buffer)
 {
-    size_t size_bytes = section_bytes(head->covered, head->degree, section);
+    size_t size_bytes = section_bytes(shape_of(head), section);
     size_t whole = padded(size_bytes);
-    uint64_t offset = section_offset(head->covered, head->degree, section);
+    uint64_t offset = section_offset(shape_of(head), section);
     uint32_t crc = 0;
 
     for (size_t at = 0; at < whole; at += BUFFER_BYTES) {
@@ -205,8 +223,8 @@ static int load(ql_vectors *vectors, int fd, ql_hnsw **index)
     ql_free(buffer);
     if (status == QL_OK) status = index_make(vectors, head.degree, head.ef_construction, head.seed, &made);
     for (int section = LINKS; section < SECTIONS && status == QL_OK; section++)
-        status = ql_map_file(fd, section_offset(head.covered, head.degree, section),
-                             padded(section_bytes(head.covered, head.degree, section)), 1, section_memory(made, section));
+        status = ql_map_file(fd, section_offset(shape_of(&head), section),
+                             padded(section_bytes(shape_of(&head), section)), 1, section_memory(made, section));
     if (status == QL_OK) status = families_check(made, head.covered);
     if (status != QL_OK) {
         ql_hnsw_close(made);

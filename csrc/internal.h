@@ -34,7 +34,17 @@ typedef struct ql_kernels {
     void (*dot_rows)(const float *query, uint32_t dim, const float *const *rows, uint32_t n, float *out);
     void (*l2_rows)(const float *query, uint32_t dim, const float *const *rows, uint32_t n, float *out);
     uint32_t (*crc32c)(uint32_t crc, const uint8_t *data, size_t size_bytes);
+    /* Integer sums of query[j]*rows[i][j] over bytes, a multiple of 64; exact, so the same everywhere. */
+    void (*code_rows)(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, uint32_t n, int32_t *out);
+    /* sum(q*r) and sum(r*r), or for l2 sum((q-r)^2), in float64, in the one order of codes.c. */
+    void (*exact_dot)(const float *query, const float *row, uint32_t dim, double *dot, double *square);
+    double (*exact_l2)(const float *query, const float *row, uint32_t dim);
 } ql_kernels;
+
+/* codes.c: what these three mean, for the tables that have nothing better. */
+void ql_code_rows_portable(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, uint32_t n, int32_t *out);
+void ql_exact_dot_portable(const float *query, const float *row, uint32_t dim, double *dot, double *square);
+double ql_exact_l2_portable(const float *query, const float *row, uint32_t dim);
 
 uint32_t ql_crc32c_portable(uint32_t crc, const uint8_t *data, size_t size_bytes); /* crc32c.c, for the tables */
 

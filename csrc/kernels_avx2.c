@@ -107,6 +107,97 @@ static void l2_rows(const float *query, uint32_t dim, const float *const *rows, 
     if (i < n) score(L2, query, dim, rows + i, 1, out + i);
 }
 
+/* Bytes widened to 16 bits, because the instruction that multiplies bytes saturates. */
+ALWAYS void score_codes(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, int n, int32_t *out)
+{
+    __m256i sums[4];
+
+    for (int r = 0; r < n; r++) sums[r] = _mm256_setzero_si256();
+    for (uint32_t i = 0; i < bytes; i += 16) {
+        __m256i part = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(query + i)));
+
+        for (int r = 0; r < n; r++) {
+            __m256i row = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(rows[r] + i)));
+
+            sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(part, row));
+        }
+    }
+    for (int r = 0; r < n; r++) {
+        __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums[r]), _mm256_extracti128_si256(sums[r], 1));
+        __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+
+        out[r] = _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+    }
+}
+
+static void code_rows(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, uint32_t n, int32_t *out)
+{
+    uint32_t i = 0;
+
+    for (; i + 4 <= n; i += 4) score_codes(query, bytes, rows + i, 4, out + i);
+    for (; i < n; i++) score_codes(query, bytes, rows + i, 1, out + i);
+}
+
+/* Sixteen float64 lanes are four registers; fold 8 and 4 between registers, 2 and 1 inside. */
+ALWAYS double folded_exact(const __m256d *sums)
+{
+    __m256d four = _mm256_add_pd(_mm256_add_pd(sums[0], sums[2]), _mm256_add_pd(sums[1], sums[3]));
+    __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+/* The last components, padded with zeros, which change no bit. */
+ALWAYS const float *padded_16(const float *from, uint32_t count, float *room)
+{
+    memset(room, 0, 16 * sizeof *room);
+    memcpy(room, from, count * sizeof *room);
+    return room;
+}
+
+static void exact_dot(const float *query, const float *row, uint32_t dim, double *dot_out, double *square_out)
+{
+    __m256d dots[4];
+    __m256d squares[4];
+    float rooms[2][16];
+
+    for (int g = 0; g < 4; g++) dots[g] = squares[g] = _mm256_setzero_pd();
+    for (uint32_t i = 0; i < dim; i += 16) {
+        const float *q = dim - i >= 16 ? query + i : padded_16(query + i, dim - i, rooms[0]);
+        const float *r = dim - i >= 16 ? row + i : padded_16(row + i, dim - i, rooms[1]);
+
+        for (int g = 0; g < 4; g++) {
+            __m256d x = _mm256_cvtps_pd(_mm_loadu_ps(q + 4 * g));
+            __m256d y = _mm256_cvtps_pd(_mm_loadu_ps(r + 4 * g));
+
+            dots[g] = _mm256_add_pd(dots[g], _mm256_mul_pd(x, y));
+            squares[g] = _mm256_add_pd(squares[g], _mm256_mul_pd(y, y));
+        }
+    }
+    *dot_out = folded_exact(dots);
+    *square_out = folded_exact(squares);
+}
+
+static double exact_l2(const float *query, const float *row, uint32_t dim)
+{
+    __m256d sums[4];
+    float rooms[2][16];
+
+    for (int g = 0; g < 4; g++) sums[g] = _mm256_setzero_pd();
+    for (uint32_t i = 0; i < dim; i += 16) {
+        const float *q = dim - i >= 16 ? query + i : padded_16(query + i, dim - i, rooms[0]);
+        const float *r = dim - i >= 16 ? row + i : padded_16(row + i, dim - i, rooms[1]);
+
+        for (int g = 0; g < 4; g++) {
+            __m256d x = _mm256_sub_pd(_mm256_cvtps_pd(_mm_loadu_ps(q + 4 * g)),
+                                      _mm256_cvtps_pd(_mm_loadu_ps(r + 4 * g)));
+
+            sums[g] = _mm256_add_pd(sums[g], _mm256_mul_pd(x, x));
+        }
+    }
+    return folded_exact(sums);
+}
+
 /* One instruction per eight bytes; three cycles each, as every step waits for the last. */
 uint32_t ql_crc32c_sse42(uint32_t crc, const uint8_t *data, size_t size_bytes)
 {
@@ -131,6 +222,9 @@ const ql_kernels ql_kernels_avx2 = {
     .dot_rows = dot_rows,
     .l2_rows = l2_rows,
     .crc32c = ql_crc32c_sse42,
+    .code_rows = code_rows,
+    .exact_dot = exact_dot,
+    .exact_l2 = exact_l2,
 };
 #else
 typedef int ql_kernels_avx2_are_for_x86_64; /* C wants a declaration in every file */

@@ -15,7 +15,7 @@
 
 enum { DOT, L2 };
 
-QL_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl")
+QL_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 
 /* Fold halves: 16 between registers, 8, 4, 2 and 1 inside. */
 ALWAYS float folded(const __m512 *sums)
@@ -99,6 +99,101 @@ static void l2_rows(const float *query, uint32_t dim, const float *const *rows, 
     for (; i < n; i++) score(L2, query, dim, rows + i, 1, out + i);
 }
 
+/* Four rows at a time: one load of the query serves all, and their sums are folded together. */
+ALWAYS void score_codes(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, int32_t *out)
+{
+    __m512i sums[4];
+    __m256i eights[4];
+    __m256i pairs;
+
+    for (int r = 0; r < 4; r++) sums[r] = _mm512_setzero_si512();
+    for (uint32_t i = 0; i < bytes; i += 64) {
+        __m512i part = _mm512_loadu_si512(query + i);
+
+        for (int r = 0; r < 4; r++)
+            sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_loadu_si512(rows[r] + i), part);
+    }
+    for (int r = 0; r < 4; r++)
+        eights[r] = _mm256_add_epi32(_mm512_castsi512_si256(sums[r]), _mm512_extracti64x4_epi64(sums[r], 1));
+    pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(eights[0], eights[1]), _mm256_hadd_epi32(eights[2], eights[3]));
+    _mm_storeu_si128((__m128i *)out,
+                     _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1)));
+}
+
+static void code_rows(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, uint32_t n, int32_t *out)
+{
+    uint32_t i = 0;
+
+    for (; i + 4 <= n; i += 4) score_codes(query, bytes, rows + i, out + i);
+    for (; i < n; i++) {
+        __m512i sum = _mm512_setzero_si512();
+
+        for (uint32_t j = 0; j < bytes; j += 64)
+            sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(rows[i] + j), _mm512_loadu_si512(query + j));
+        out[i] = _mm512_reduce_add_epi32(sum);
+    }
+}
+
+/* Sixteen float64 lanes are two registers. */
+ALWAYS double folded_exact(const __m512d *sums)
+{
+    __m512d eight = _mm512_add_pd(sums[0], sums[1]);
+    __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+    __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+/* Components [i, i + 16) as float64, zeros beyond dim. */
+ALWAYS void widened(const float *from, uint32_t i, uint32_t dim, __m512d *halves)
+{
+    __mmask16 some = dim - i >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << (dim - i)) - 1);
+    __m512 all = _mm512_maskz_loadu_ps(some, from + i);
+
+    halves[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(all));
+    halves[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(all, 1));
+}
+
+/* A product of two float32 is exact in float64, so fusing it with the addition changes no bit. */
+static void exact_dot(const float *query, const float *row, uint32_t dim, double *dot_out, double *square_out)
+{
+    __m512d dots[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+    __m512d squares[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+
+    for (uint32_t i = 0; i < dim; i += WIDTH) {
+        __m512d q[2];
+        __m512d r[2];
+
+        widened(query, i, dim, q);
+        widened(row, i, dim, r);
+        for (int g = 0; g < 2; g++) {
+            dots[g] = _mm512_fmadd_pd(q[g], r[g], dots[g]);
+            squares[g] = _mm512_fmadd_pd(r[g], r[g], squares[g]);
+        }
+    }
+    *dot_out = folded_exact(dots);
+    *square_out = folded_exact(squares);
+}
+
+static double exact_l2(const float *query, const float *row, uint32_t dim)
+{
+    __m512d sums[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+
+    for (uint32_t i = 0; i < dim; i += WIDTH) {
+        __m512d q[2];
+        __m512d r[2];
+
+        widened(query, i, dim, q);
+        widened(row, i, dim, r);
+        for (int g = 0; g < 2; g++) {
+            __m512d x = _mm512_sub_pd(q[g], r[g]);
+
+            sums[g] = _mm512_add_pd(sums[g], _mm512_mul_pd(x, x));
+        }
+    }
+    return folded_exact(sums);
+}
+
 QL_TARGET_END
 
 const ql_kernels ql_kernels_avx512 = {
@@ -108,6 +203,9 @@ const ql_kernels ql_kernels_avx512 = {
     .dot_rows = dot_rows,
     .l2_rows = l2_rows,
     .crc32c = ql_crc32c_sse42,
+    .code_rows = code_rows,
+    .exact_dot = exact_dot,
+    .exact_l2 = exact_l2,
 };
 #else
 typedef int ql_kernels_avx512_are_for_x86_64; /* C wants a declaration in every file */

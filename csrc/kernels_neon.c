@@ -124,6 +124,9 @@ const ql_kernels ql_kernels_neon = {
     .dot_rows = dot_rows,
     .l2_rows = l2_rows,
     .crc32c = crc32c,
+    .code_rows = ql_code_rows_portable, /* The compiler vectorises them well: NEON is always there. */
+    .exact_dot = ql_exact_dot_portable,
+    .exact_l2 = ql_exact_l2_portable,
 };
 #else
 typedef int ql_kernels_neon_are_for_aarch64; /* C wants a declaration in every file */

@@ -82,4 +82,7 @@ const ql_kernels ql_kernels_portable = {
     .dot_rows = dot_rows,
     .l2_rows = l2_rows,
     .crc32c = ql_crc32c_portable,
+    .code_rows = ql_code_rows_portable,
+    .exact_dot = ql_exact_dot_portable,
+    .exact_l2 = ql_exact_l2_portable,
 };

@@ -18,8 +18,8 @@
 
 #include "order.h"
 
-#define LANES 8u
 #define SCAN_ROWS 64u
+#define CODE_ERROR 0.03 /* of a cosine times sqrt(d): 2.3 standard deviations of what codes.c rounds away */
 #define DISTANCES_PER_WIDTH 12u /* rows that a walk scores per place in its beam; bench/vectors.py */
 
 /* What is being asked, and the best answers so far.  keys are score-major: descending score << 32 | node. */
@@ -29,7 +29,6 @@ typedef struct question {
     const float *query;  /* as given */
     float *unit;         /* cosine: of length 1; otherwise a copy */
     double norm;
-    double slack_factor; /* float32 error per unit of |q||r|, or relative for L2 */
     int extreme;         /* query or rows where float32 is not trusted: score all in float64 */
     uint64_t *keys;      /* capacity */
     uint32_t capacity;
@@ -54,51 +53,17 @@ static int is_match(const question *ask, uint32_t slot)
 
 /* ---- exact scores ---- */
 
-static double folded(const double *lanes)
-{
-    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
-}
-
-static void dot_norm(const float *query, const float *row, uint32_t dim, double *dot, double *square)
-{
-    double dots[LANES] = {0};
-    double squares[LANES] = {0};
-    uint32_t i = 0;
-
-    for (; i + LANES <= dim; i += LANES)
-        for (uint32_t j = 0; j < LANES; j++) {
-            dots[j] += (double)query[i + j] * row[i + j];
-            squares[j] += (double)row[i + j] * row[i + j];
-        }
-    for (uint32_t j = 0; i + j < dim; j++) {
-        dots[j] += (double)query[i + j] * row[i + j];
-        squares[j] += (double)row[i + j] * row[i + j];
-    }
-    *dot = folded(dots);
-    *square = folded(squares);
-}
-
-static double distance_square(const float *query, const float *row, uint32_t dim)
-{
-    double sums[LANES] = {0};
-
-    for (uint32_t i = 0; i < dim; i++) {
-        double difference = (double)query[i] - row[i];
-        sums[i % LANES] += difference * difference;
-    }
-    return folded(sums);
-}
-
 static float exact_score(const question *ask, uint32_t slot)
 {
+    const ql_kernels *kernels = ql_kernels_active();
     const float *row = row_at(ask->vectors, slot);
     double dot;
     double square;
 
     if (ask->vectors->metric == QL_L2) {
-        dot = -distance_square(ask->query, row, ask->vectors->dim);
+        dot = -kernels->exact_l2(ask->query, row, ask->vectors->dim);
     } else {
-        dot_norm(ask->query, row, ask->vectors->dim, &dot, &square);
+        kernels->exact_dot(ask->query, row, ask->vectors->dim, &dot, &square);
         if (ask->vectors->metric == QL_COSINE) dot = square > 0 && ask->norm > 0 ? dot / (ask->norm * sqrt(square)) : 0;
     }
     if (dot > FLT_MAX) return FLT_MAX; /* Scores are finite. */
@@ -129,19 +94,35 @@ static void keep_best(question *ask)
     ask->threshold = order_score((uint32_t)(ask->keys[ask->k - 1] >> 32));
 }
 
-/* A matching slot and its approximate score. */
-static void propose(question *ask, uint32_t slot, float score)
+/* A matching slot, its approximate score, and the most that this may be too low. */
+static void propose(question *ask, uint32_t slot, float score, double slack)
 {
     const slot_meta *meta = &ask->vectors->metas[slot];
-    double slack = ask->slack_factor;
 
-    if (ask->vectors->metric == QL_L2) slack *= -(double)score;
-    if (ask->vectors->metric == QL_DOT) slack *= ask->norm * (double)meta->scale;
     if (!ask->extreme && !(meta->flags & SLOT_EXTREME) && (double)score + slack < (double)ask->threshold) return;
     score = exact_score(ask, slot);
     if (score < ask->threshold) return;
     ask->keys[ask->count++] = (uint64_t)order_descending(score) << 32 | meta->node;
     if (ask->count == ask->capacity) keep_best(ask);
+}
+
+/* The most that float32 rounding takes from the score of a row. */
+static double float_slack(const question *ask, uint32_t slot, float score)
+{
+    double factor = (ask->vectors->dim / 32.0 + 16) * 6e-8;
+
+    if (ask->vectors->metric == QL_L2) return factor * -(double)score;
+    return ask->vectors->metric == QL_DOT ? factor * ask->norm * (double)ask->vectors->metas[slot].scale : factor;
+}
+
+/* What coding takes from it, but for one row in a hundred. */
+static double code_slack(const question *ask, uint32_t slot)
+{
+    double error = CODE_ERROR / sqrt(ask->vectors->dim);
+
+    if (ask->vectors->metric == QL_COSINE) return error;
+    error *= ask->norm * (double)ask->vectors->metas[slot].scale;
+    return ask->vectors->metric == QL_DOT ? error : 2 * error;
 }
 
 /* ---- scanning ---- */
@@ -159,7 +140,7 @@ static void score_slots(question *ask, const uint32_t *slots, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         if (vectors->metric == QL_L2) scores[i] = -scores[i];
         if (vectors->metric == QL_COSINE) scores[i] *= vectors->metas[slots[i]].scale;
-        propose(ask, slots[i], scores[i]);
+        propose(ask, slots[i], scores[i], float_slack(ask, slots[i], scores[i]));
     }
     ask->cost->distances += n;
     ask->cost->bytes += (uint64_t)n * vectors->dim * sizeof(float);
@@ -188,15 +169,24 @@ static void scan(question *ask, uint32_t from, uint32_t until)
 static int propose_chain(question *ask, const ql_hnsw *index, candidate place)
 {
     float score = ask->vectors->metric == QL_COSINE ? 1 - place.distance : -place.distance;
+    double slack = code_slack(ask, place.slot);
     int matched = 0;
 
     for (uint32_t slot = place.slot; slot != QL_NONE;
          slot = atomic_load_explicit(&index->chain[slot], memory_order_acquire)) {
         if (!is_match(ask, slot)) continue;
-        propose(ask, slot, score);
+        propose(ask, slot, score, slack);
         matched = 1;
     }
     return matched;
+}
+
+static void row_prefetch(const question *ask, uint32_t slot)
+{
+    const char *row = (const char *)row_at(ask->vectors, slot);
+
+    __builtin_prefetch(&ask->vectors->metas[slot]);
+    for (size_t at = 0; at < ask->vectors->stride; at += 64) __builtin_prefetch(row + at);
 }
 
 /* Answer from the index; 0 when the beam did not hold k matches, or held the k-th too near its end. */
@@ -204,7 +194,9 @@ static int walk_answers(question *ask, const ql_hnsw *index, walk *scratch, uint
 {
     uint32_t trusted = blind ? width - width / 4 : width;
 
-    index_walk(index, scratch, ask->unit, width, limit, ask->cost);
+    code_query(&index->coder, ask->query, scratch->room, &scratch->aim);
+    index_walk(index, scratch, width, limit, ask->cost);
+    for (uint32_t i = 0; i < ask->k + ask->k / 2 && i < scratch->count; i++) row_prefetch(ask, scratch->beam[i].slot);
     if (scratch->count < width) trusted = scratch->count;
     for (uint32_t i = 0; i < scratch->count; i++) {
         if (!propose_chain(ask, index, scratch->beam[i])) continue;
@@ -254,7 +246,6 @@ static int question_prepare(question *ask, const float *query)
     ask->query = query;
     ask->norm = sqrt(square);
     ask->extreme = ask->norm > 0 && !(ask->norm > 1e-15 && ask->norm < 1e15);
-    ask->slack_factor = (vectors->dim / 32.0 + 16) * 6e-8;
     ask->count = 0;
     ask->threshold = -INFINITY;
     for (uint32_t i = 0; i < vectors->dim; i++)

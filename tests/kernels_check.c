@@ -57,6 +57,49 @@ static int differs(const ql_kernels *table, uint32_t dim, uint32_t offset, uint3
            plain->crc32c(dim, (const uint8_t *)query + offset, dim);
 }
 
+/* Integer sums of codes, and float64 sums. */
+static int codes_differ(const ql_kernels *table, uint32_t dim, uint32_t offset, uint32_t n)
+{
+    const ql_kernels *plain = &ql_kernels_portable;
+    const int8_t *signs = (const int8_t *)query;
+    const uint8_t *pointers[ROWS];
+    int32_t got[ROWS];
+    int32_t want[ROWS];
+
+    for (uint32_t i = 0; i < n; i++) pointers[i] = (const uint8_t *)(rows[i] + (offset + i) % 4);
+    table->code_rows(signs, dim / 64 * 64, pointers, n, got);
+    plain->code_rows(signs, dim / 64 * 64, pointers, n, want);
+    if (memcmp(got, want, n * sizeof *got)) return 1;
+    for (uint32_t i = 0; i < n; i++) {
+        const float *row = rows[i] + (offset + i) % 4;
+        double one[3];
+        double two[3];
+
+        table->exact_dot(query + offset, row, dim, &one[0], &one[1]);
+        plain->exact_dot(query + offset, row, dim, &two[0], &two[1]);
+        one[2] = table->exact_l2(query + offset, row, dim);
+        two[2] = plain->exact_l2(query + offset, row, dim);
+        if (memcmp(one, two, sizeof one)) return 1;
+    }
+    return 0;
+}
+
+/* The largest sums that bytes can make: nothing may saturate. */
+static int extremes_differ(const ql_kernels *table)
+{
+    static uint8_t high[QL_DIM_MAX];
+    static int8_t low[QL_DIM_MAX];
+    const uint8_t *pointers[5] = {high, high, high, high, high};
+    int32_t got[5];
+
+    memset(high, 255, sizeof high);
+    memset(low, -128, sizeof low);
+    table->code_rows(low, QL_DIM_MAX, pointers, 5, got);
+    for (int i = 0; i < 5; i++)
+        if (got[i] != -128 * 255 * QL_DIM_MAX) return 1;
+    return 0;
+}
+
 static int checked(const char *name)
 {
     if (ql_isa_use(name) != QL_OK) {
@@ -65,10 +108,15 @@ static int checked(const char *name)
     }
     for (uint32_t dim = 0; dim <= DIM_MAX; dim += dim < 140 ? 1 : 53)
         for (uint32_t n = 0; n <= ROWS; n++)
-            if (differs(ql_kernels_active(), dim, dim % 4, n)) {
+            if (differs(ql_kernels_active(), dim, dim % 4, n) ||
+                codes_differ(ql_kernels_active(), dim, dim % 4, n)) {
                 printf("%s differs at dim %u, %u rows\n", name, dim, n);
                 return 0;
             }
+    if (extremes_differ(ql_kernels_active())) {
+        printf("%s differs at the largest codes\n", name);
+        return 0;
+    }
     printf("%s equal\n", name);
     return 1;
 }

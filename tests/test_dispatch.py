@@ -14,7 +14,7 @@ from quillian.errors import InvalidError
 from sources import ROOT, c_files
 
 FLAGS = ["-std=c11", "-O2", "-ffp-contract=off", "-I", str(ROOT / "csrc")]
-CHECKED = ["memory", "dispatch", "crc32c", "score"]
+CHECKED = ["memory", "dispatch", "crc32c", "score", "codes"]
 PRINT_ISA = "from quillian.bindings import kernels; print(kernels.isa())"
 
 
