@@ -13,11 +13,12 @@ Weights = NDArray[Any]  # uint32 or float32
 
 
 class Csr:
-    """An undirected graph as compressed rows, with weights or all ones.
+    """A graph as compressed rows, with weights or all ones; undirected unless said otherwise.
 
     offsets (n + 1,) uint64, targets (arcs,) uint32, weights (arcs,) uint32 or float32: contiguous,
     and not to be changed while the graph lives.
-    Raises InvalidError if the rows leave the arrays or an arc lacks its reverse.  Cost: O(n + m).
+    Raises InvalidError if rows leave the arrays, or an undirected arc lacks its reverse.
+    Cost: O(n + m).
     """
 
     def __init__(
@@ -25,6 +26,8 @@ class Csr:
         offsets: NDArray[np.uint64],
         targets: NDArray[np.uint32],
         weights: Weights | None = None,
+        *,
+        directed: bool = False,
     ) -> None:
         if offsets.ndim != 1 or len(offsets) == 0:
             raise InvalidError(f"want offsets (n + 1,), got {offsets.shape}")
@@ -42,9 +45,10 @@ class Csr:
         column = ffi.NULL if self.weights is None else ffi.from_buffer(self.weights)
         status = lib.ql_csr_check(self._struct, len(self.targets), column, symmetric, ordered)
         check(status, f"read a graph of {self.n} rows and {len(self.targets)} arcs")
-        if not symmetric[0]:
+        if not symmetric[0] and not directed:
             raise InvalidError("want an undirected graph: each arc with its reverse, equal weights")
         self.ordered = bool(ordered[0])
+        self.symmetric = bool(symmetric[0])
 
     @property
     def arcs(self) -> int:
@@ -53,7 +57,14 @@ class Csr:
 
     @property
     def struct(self) -> Any:
-        """The ql_csr that C reads; valid while this object lives."""
+        """The ql_csr of an undirected graph; valid while this object lives."""
+        if not self.symmetric:
+            raise InvalidError("want an undirected graph, got a directed one")
+        return self._struct
+
+    @property
+    def rows(self) -> Any:
+        """The ql_csr of any graph; valid while this object lives."""
         return self._struct
 
     def integers(self) -> Any:

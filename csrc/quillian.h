@@ -253,6 +253,25 @@ int ql_dynamic_update(ql_dynamic *dynamic, const uint32_t *sources, const uint32
 int ql_dynamic_cut(ql_dynamic *dynamic, uint64_t *value, uint8_t *side, ql_dynamic_stats *stats); /* side may be NULL */
 int ql_dynamic_check(const ql_dynamic *dynamic); /* for tests: QL_E_CORRUPT if sums or links are wrong */
 
+/* ---- conductance.c: local sweeps and the spectral gap. Outputs of a sweep have room for n ---- */
+int ql_conductance_sweep(const ql_csr *graph, const float *weights, const double *strengths, double volume,
+                         const uint32_t *seeds, uint32_t seeds_count, double alpha, double epsilon, uint32_t *vertices,
+                         double *scores, double *volumes, double *conductances, uint32_t *count, ql_cost *cost);
+int ql_spectral_gap(const ql_csr *graph, const float *weights, uint32_t steps, uint64_t seed, double *lambda2, ql_cost *cost);
+
+/* ---- communities.c ---- */
+int ql_leiden(const ql_csr *graph, const float *weights, double resolution, uint32_t iterations, uint64_t seed,
+              uint32_t *labels, uint32_t *count, double *quality, ql_cost *cost);
+int ql_label_propagation(const ql_csr *graph, const float *weights, uint32_t sweeps_max, uint64_t seed, uint32_t *labels,
+                         uint32_t *count, uint32_t *sweeps, ql_cost *cost);
+
+/* ---- ranking.c, kcore.c, triangles.c: whole-graph measures ---- */
+int ql_pagerank(const ql_csr *incoming, const float *weights, const double *outgoing, const double *start, double damping,
+                double tolerance, uint32_t iterations_max, double *ranks, uint32_t *iterations, uint32_t *converged,
+                ql_cost *cost);
+int ql_core_numbers(const ql_csr *graph, uint32_t *cores, ql_cost *cost);
+int ql_triangles(const ql_csr *graph, uint64_t *counts, uint64_t *total, ql_cost *cost);
+
 /* ---- xxh64.c ---- */
 uint64_t ql_xxh64(const void *data, uint64_t size_bytes);
 
