@@ -13,10 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ClosedError, InvalidError
 from ._core import ffi, lib
+from .columns import column, edge_budget, finite_scores, pointer
 from .edges import EDGE, Edges, direction_number, node_numbers, type_filter
 from .status import check
-
-UNLIMITED = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +82,12 @@ class GraphView:
         data, count = type_filter(types)
         block = ffi.new("ql_edges **")
         status = lib.ql_graph_neighbours(
-            self.handle, _pointer(asked), len(asked), direction_number(direction), data, count,
+            self.handle, pointer(asked), len(asked), direction_number(direction), data, count,
             block, ffi.NULL,
         )  # fmt: skip
         check(status, f"read the neighbours of {len(asked)} nodes")
         edges = ffi.gc(block[0], lib.ql_edges_free)
-        return _edges(edges), _column(edges, edges.offsets, len(asked) + 1, np.uint64)
+        return _edges(edges), column(edges, edges.offsets, len(asked) + 1, np.uint64)
 
     def find(self, source: int, type: int, target: int) -> Edges | None:
         """The one edge under this key as an array (1,), or None."""
@@ -130,17 +129,19 @@ class GraphView:
         seeds.  budget_edges: edges looked at, at most; None: all; `partial` says that it stopped.
         """
         start = node_numbers(seeds, "seeds")
-        values = np.ones(len(start), np.float32) if scores is None else _scores(scores, len(start))
+        values = (
+            np.ones(len(start), np.float32) if scores is None else finite_scores(scores, len(start))
+        )
         if not 0 <= hops <= 65535:
             raise InvalidError(f"want hops 0..65535, got {hops}")
-        budget = UNLIMITED if budget_edges is None else budget_edges
+        budget = edge_budget(budget_edges)
         if len(np.unique(start)) != len(start):
             raise InvalidError("want distinct seeds, got one twice")
         data, count = type_filter(types)
         block = ffi.new("ql_reached **")
         cost = ffi.new("ql_cost *")
         status = lib.ql_graph_expand(
-            self.handle, _pointer(start), ffi.from_buffer("float[]", values), len(start), hops,
+            self.handle, pointer(start), ffi.from_buffer("float[]", values), len(start), hops,
             direction_number(direction), data, count, discount, budget, block, cost,
         )  # fmt: skip
         check(status, f"expand {len(start)} seeds")
@@ -161,11 +162,11 @@ class GraphView:
         block = ffi.gc(made[0], lib.ql_graph_table_free)
         n, m = int(block.count), int(block.arcs)
         return Table(
-            nodes=_column(block, block.nodes, n, np.uint32),
-            offsets=_column(block, block.offsets, n + 1, np.uint64),
-            targets=_column(block, block.targets, m, np.uint32),
-            weights=_column(block, block.weights, m, np.float32),
-            types=_column(block, block.types, m, np.uint16),
+            nodes=column(block, block.nodes, n, np.uint32),
+            offsets=column(block, block.offsets, n + 1, np.uint64),
+            targets=column(block, block.targets, m, np.uint32),
+            weights=column(block, block.weights, m, np.float32),
+            types=column(block, block.types, m, np.uint16),
         )
 
     def close(self) -> None:
@@ -186,43 +187,18 @@ class GraphView:
         self.close()
 
 
-def _scores(values: ArrayLike, n: int) -> NDArray[np.float32]:
-    scores = np.ascontiguousarray(values, np.float32)
-    if scores.shape != (n,) or not np.isfinite(scores).all():
-        raise InvalidError(f"want scores ({n},), finite, got shape {scores.shape}")
-    return scores
-
-
-def _pointer(numbers: NDArray[np.uint32]) -> Any:
-    return ffi.from_buffer("uint32_t[]", numbers)
-
-
-def _column(owner: Any, start: Any, n: int, dtype: Any) -> NDArray[Any]:
-    """n items of C memory as a read-only array, which keeps `owner` alive."""
-    if n == 0:
-        return np.empty(0, dtype)
-
-    def hold(_start: Any, _owner: Any = owner) -> None:
-        """Nothing to free: the owner frees its columns with itself."""
-
-    kept = ffi.gc(start, hold)
-    array = np.frombuffer(ffi.buffer(kept, n * np.dtype(dtype).itemsize), dtype)
-    array.flags.writeable = False
-    return array
-
-
 def _edges(block: Any) -> Edges:
-    return _column(block, block.edges, int(block.count), EDGE)
+    return column(block, block.edges, int(block.count), EDGE)
 
 
 def _reached(block: Any, edges_touched: int) -> Reached:
     n = int(block.count)
     return Reached(
-        nodes=_column(block, block.nodes, n, np.uint32),
-        scores=_column(block, block.scores, n, np.float32),
-        hops=_column(block, block.hops, n, np.uint16),
-        parents=_column(block, block.parents, n, np.uint32),
-        types=_column(block, block.types, n, np.uint16),
+        nodes=column(block, block.nodes, n, np.uint32),
+        scores=column(block, block.scores, n, np.float32),
+        hops=column(block, block.hops, n, np.uint16),
+        parents=column(block, block.parents, n, np.uint32),
+        types=column(block, block.types, n, np.uint16),
         partial=bool(block.partial),
         edges_touched=edges_touched,
     )

@@ -8,7 +8,10 @@
  * fold.c        a new base out of base and delta
  * neighbours.c  reading: neighbours, find, all edges
  * table.c       a whole view as plain compressed rows
- * expand.c      visited-set expansion */
+ * expand.c      visited-set expansion
+ * push.c        personalised PageRank
+ * paths.c, deviations.c (paths.h)  shortest paths
+ * node_map.c    what searches know of nodes */
 #ifndef QL_GRAPH_H
 #define QL_GRAPH_H
 
@@ -334,5 +337,18 @@ static inline bool ql_type_allowed(const ql_type_set *set, uint16_t type)
 {
     return set->all || (set->bits[type / 64] >> (type % 64) & 1);
 }
+
+/* ---- node_map.c ---- */
+typedef struct ql_node_map {
+    uint32_t count;
+    uint32_t capacity;
+    uint32_t *nodes; /* by position */
+    uint32_t *table; /* 1 + position; 0: free; twice as long as capacity */
+} ql_node_map;
+
+void ql_node_map_free(ql_node_map *map);
+/* The position of a node, added at the end when it is new. Arrays by position need `capacity` elements. */
+int ql_node_map_add(ql_node_map *map, uint32_t node, uint32_t *at);
+uint32_t ql_node_map_find(const ql_node_map *map, uint32_t node); /* QL_NONE when it is not there */
 
 #endif

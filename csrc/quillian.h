@@ -187,6 +187,35 @@ void ql_reached_free(ql_reached *reached);
 int ql_graph_expand(const ql_graph_view *view, const uint32_t *seeds, const float *scores, uint32_t n, uint32_t hops,
                     int direction, const uint16_t *types, uint32_t types_count, float discount, uint64_t budget_edges,
                     ql_reached **reached, ql_cost *cost);
+/* Personalised PageRank by forward push: at most about 1/(alpha*epsilon) edges, whatever the size of the graph. */
+typedef struct ql_ranks {
+    uint64_t count;
+    uint32_t *nodes;   /* best first; ties: smaller node first */
+    float *ranks;      /* never more than the true rank */
+    double residual;   /* the true ranks minus these, summed over all nodes of the graph */
+    uint32_t partial;  /* 1: budget_edges stopped it; residual still holds */
+} ql_ranks;
+void ql_ranks_free(ql_ranks *ranks);
+/* weights: the seeds' shares of the restarts, at least one above 0. alpha: probability of a restart, (0, 1]. Edges are
+ * followed by their weight, which must not be negative; from a node without edges the walk restarts. */
+int ql_graph_rank(const ql_graph_view *view, const uint32_t *seeds, const float *weights, uint32_t n, double alpha,
+                  double epsilon, int direction, const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
+                  ql_ranks **ranks, ql_cost *cost);
+
+/* The k shortest simple paths, by edges or (weighted 1) by the sum of weights, which must then not be negative. */
+#define QL_PATHS_MAX 65536 /* k of one call */
+typedef struct ql_paths {
+    uint64_t count;    /* paths, up to k, by length, then by their nodes */
+    uint64_t *offsets; /* (count + 1,) */
+    uint32_t *nodes;   /* from source to target */
+    uint16_t *types;   /* of the edge into each node; 0 for the source */
+    double *lengths;   /* (count,) */
+    uint32_t partial;  /* 1: budget_edges stopped it */
+} ql_paths;
+void ql_paths_free(ql_paths *paths);
+int ql_graph_paths(const ql_graph_view *view, uint32_t source, uint32_t target, uint32_t k, int weighted, int direction,
+                   const uint16_t *types, uint32_t types_count, uint64_t budget_edges, ql_paths **paths, ql_cost *cost);
+
 /* A whole view as plain compressed rows over the nodes that have edges, for kernels on ql_csr and the like. */
 typedef struct ql_graph_table {
     uint64_t count;    /* nodes */

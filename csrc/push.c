@@ -1,0 +1,255 @@
+/* push.c: personalised PageRank near some seeds, by forward push (Andersen, Chung, Lang, FOCS 2006).
+ *
+ * Every touched node has an estimate p and a residual r; at first r is the seeds' share of 1.  Pushing a node moves
+ * alpha of its residual to its estimate and spreads the rest over its edges by weight (a node without edges gives it
+ * back to the seeds, as networkx does).  At any moment, exactly,
+ *     rank(v) = p(v) + sum over u of r(u) * rank of v seen from u alone,
+ * so p never overestimates and the sum of all errors is the sum of the residuals, which is returned.  A node is pushed
+ * while r(v) > epsilon * degree(v); each push takes at least alpha * epsilon * degree(v) from the residual, so at most
+ * 1 / (alpha * epsilon) edges are touched, however large the graph.  On undirected graphs (QL_BOTH, unit weights) the
+ * error of v is at most epsilon * degree(v).
+ *
+ * Degrees are only looked at when a residual passes epsilon, for which degree 1 would do: a row that is never pushed
+ * is mostly never read.  The queue is first in, first out, so the answer depends on the view alone. */
+#include <math.h>
+
+#include "graph.h"
+
+typedef struct share {
+    double rank;
+    double residual;
+    uint32_t queued;
+    uint32_t degree; /* QL_NONE: not known yet */
+} share;
+
+typedef struct pushing {
+    const ql_graph_view *view;
+    ql_type_set types;
+    int direction;
+    double alpha;
+    double epsilon;
+    uint64_t budget;
+    uint64_t touched;
+    const uint32_t *seeds;
+    double *seed_shares; /* sum 1 */
+    uint32_t seed_count;
+    ql_node_map map;
+    share *shares;       /* by position in the map */
+    uint32_t share_capacity;
+    uint32_t *queue;     /* a ring of queue_capacity, a power of two */
+    uint32_t queue_capacity;
+    uint32_t queue_head;
+    uint32_t queue_count;
+    ql_scratch scratch[QL_SIDES];
+} pushing;
+
+void ql_ranks_free(ql_ranks *ranks)
+{
+    if (!ranks) return;
+    ql_free(ranks->nodes);
+    ql_free(ranks->ranks);
+    ql_free(ranks);
+}
+
+static int queue_add(pushing *work, uint32_t at)
+{
+    if (work->queue_count == work->queue_capacity) {
+        uint32_t capacity = work->queue_capacity ? work->queue_capacity * 2 : 64;
+        uint32_t *queue = ql_alloc(capacity, sizeof *queue);
+        if (!queue) return QL_E_MEMORY;
+        for (uint32_t i = 0; i < work->queue_count; i++) {
+            queue[i] = work->queue[(work->queue_head + i) & (work->queue_capacity - 1)];
+        }
+        ql_free(work->queue);
+        work->queue = queue;
+        work->queue_capacity = capacity;
+        work->queue_head = 0;
+    }
+    work->queue[(work->queue_head + work->queue_count++) & (work->queue_capacity - 1)] = at;
+    return QL_OK;
+}
+
+/* More residual for a node. */
+static int share_add(pushing *work, uint32_t node, double residual)
+{
+    uint32_t at;
+    uint32_t known = work->map.count;
+    QL_TRY(ql_node_map_add(&work->map, node, &at));
+    if (work->share_capacity < work->map.capacity) {
+        share *shares = ql_realloc(work->shares, work->map.capacity, sizeof *shares);
+        if (!shares) return QL_E_MEMORY;
+        work->shares = shares;
+        work->share_capacity = work->map.capacity;
+    }
+    share *one = &work->shares[at];
+    if (at == known) *one = (share){.degree = QL_NONE};
+    one->residual += residual;
+    double least = one->degree == QL_NONE || one->degree == 0 ? work->epsilon : work->epsilon * one->degree;
+    if (one->queued || one->residual <= least) return QL_OK;
+    one->queued = 1;
+    return queue_add(work, at);
+}
+
+/* Degree and total weight of the allowed edges of a row. */
+static int row_measure(const pushing *work, const ql_row *row, uint32_t *degree, double *weight)
+{
+    for (uint32_t i = 0; i < row->count; i++) {
+        if (!ql_type_allowed(&work->types, ql_row_type(row, i))) continue;
+        float one = ql_row_weight(row, i);
+        if (one < 0) return QL_E_INVALID;
+        *weight += one;
+        *degree += 1;
+    }
+    return QL_OK;
+}
+
+static int row_spread(pushing *work, const ql_row *row, double per_weight)
+{
+    for (uint32_t i = 0; i < row->count; i++) {
+        if (!ql_type_allowed(&work->types, ql_row_type(row, i))) continue;
+        QL_TRY(share_add(work, row->other[i], per_weight * (double)ql_row_weight(row, i)));
+    }
+    return QL_OK;
+}
+
+static int node_push(pushing *work, uint32_t at)
+{
+    ql_row rows[QL_SIDES] = {{0}, {0}};
+    uint32_t degree = 0;
+    double weight = 0;
+    for (int side = 0; side < QL_SIDES; side++) {
+        if (!(work->direction & (side == QL_SIDE_OUT ? QL_OUT : QL_IN))) continue;
+        QL_TRY(ql_row_read(work->view->state, work->view->limit, work->map.nodes[at], side, &work->scratch[side],
+                           &rows[side]));
+        QL_TRY(row_measure(work, &rows[side], &degree, &weight));
+    }
+    share *one = &work->shares[at];
+    one->queued = 0;
+    one->degree = degree;
+    if (one->residual <= work->epsilon * (degree ? degree : 1)) return QL_OK;
+    double residual = one->residual;
+    double rest = (1 - work->alpha) * residual;
+    one->rank += work->alpha * residual;
+    one->residual = 0;
+    work->touched += degree ? degree : 1; /* So that the budget also ends walks among nodes without edges. */
+    if (weight > 0) {
+        for (int side = 0; side < QL_SIDES; side++) QL_TRY(row_spread(work, &rows[side], rest / weight));
+        return QL_OK;
+    }
+    for (uint32_t i = 0; i < work->seed_count; i++) {
+        QL_TRY(share_add(work, work->seeds[i], rest * work->seed_shares[i]));
+    }
+    return QL_OK;
+}
+
+static int seeds_check(pushing *work, const uint32_t *seeds, const float *weights, uint32_t n)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (seeds[i] == QL_NONE || !isfinite(weights[i]) || weights[i] < 0) return QL_E_INVALID;
+        sum += (double)weights[i];
+    }
+    if (n > 0 && !(sum > 0)) return QL_E_INVALID;
+    work->seeds = seeds;
+    work->seed_count = n;
+    work->seed_shares = ql_alloc(n, sizeof *work->seed_shares);
+    if (!work->seed_shares) return QL_E_MEMORY;
+    for (uint32_t i = 0; i < n; i++) work->seed_shares[i] = (double)weights[i] / sum;
+    return QL_OK;
+}
+
+static int push_all(pushing *work, bool *going)
+{
+    for (uint32_t i = 0; i < work->seed_count; i++) {
+        QL_TRY(share_add(work, work->seeds[i], work->seed_shares[i]));
+    }
+    while (work->queue_count > 0) {
+        if (work->touched >= work->budget) {
+            *going = false;
+            return QL_OK;
+        }
+        uint32_t at = work->queue[work->queue_head];
+        work->queue_head = (work->queue_head + 1) & (work->queue_capacity - 1);
+        work->queue_count--;
+        QL_TRY(node_push(work, at));
+    }
+    return QL_OK;
+}
+
+/* Whether position a stands behind b in the answer: lower rank, then larger node. */
+static bool behind(const pushing *work, uint32_t a, uint32_t b)
+{
+    float rank_a = (float)work->shares[a].rank;
+    float rank_b = (float)work->shares[b].rank;
+    return rank_a != rank_b ? rank_a < rank_b : work->map.nodes[a] > work->map.nodes[b];
+}
+
+static void sift(const pushing *work, uint32_t *heap, uint32_t root, uint32_t n)
+{
+    for (uint32_t child; (child = 2 * root + 1) < n; root = child) {
+        if (child + 1 < n && behind(work, heap[child + 1], heap[child])) child++;
+        if (!behind(work, heap[child], heap[root])) return;
+        uint32_t swap = heap[root];
+        heap[root] = heap[child];
+        heap[child] = swap;
+    }
+}
+
+/* Nodes with an estimate, best first. */
+static int ranks_make(const pushing *work, bool partial, ql_ranks **ranks)
+{
+    ql_ranks *made = ql_alloc(1, sizeof *made);
+    if (!made) return QL_E_MEMORY;
+    made->nodes = ql_alloc(work->map.count, sizeof *made->nodes);
+    made->ranks = ql_alloc(work->map.count, sizeof *made->ranks);
+    if (!made->nodes || !made->ranks) {
+        ql_ranks_free(made);
+        return QL_E_MEMORY;
+    }
+    made->partial = partial;
+    uint32_t n = 0;
+    for (uint32_t at = 0; at < work->map.count; at++) {
+        made->residual += work->shares[at].residual;
+        if (work->shares[at].rank > 0) made->nodes[n++] = at;
+    }
+    for (uint32_t root = n / 2; root-- > 0;) sift(work, made->nodes, root, n);
+    for (uint32_t last = n; last-- > 1;) { /* The last of the order is on top. */
+        uint32_t swap = made->nodes[0];
+        made->nodes[0] = made->nodes[last];
+        made->nodes[last] = swap;
+        sift(work, made->nodes, 0, last);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = made->nodes[i];
+        made->nodes[i] = work->map.nodes[at];
+        made->ranks[i] = (float)work->shares[at].rank;
+    }
+    made->count = n;
+    *ranks = made;
+    return QL_OK;
+}
+
+int ql_graph_rank(const ql_graph_view *view, const uint32_t *seeds, const float *weights, uint32_t n, double alpha,
+                  double epsilon, int direction, const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
+                  ql_ranks **ranks, ql_cost *cost)
+{
+    if (direction < QL_OUT || direction > QL_BOTH) return QL_E_INVALID;
+    if (!(alpha > 0 && alpha <= 1) || !(epsilon > 0 && epsilon <= 1)) return QL_E_INVALID;
+    pushing work = {.view = view, .direction = direction, .alpha = alpha, .epsilon = epsilon, .budget = budget_edges};
+    QL_TRY(ql_type_set_make(types, types_count, &work.types));
+
+    bool going = true;
+    int status = seeds_check(&work, seeds, weights, n);
+    if (status == QL_OK) status = push_all(&work, &going);
+    if (status == QL_OK) status = ranks_make(&work, !going, ranks);
+    if (status == QL_OK && cost) {
+        cost->edges += work.touched;
+        cost->bytes += work.touched * QL_EDGE_READ_BYTES;
+    }
+    ql_free(work.seed_shares);
+    ql_free(work.shares);
+    ql_free(work.queue);
+    ql_node_map_free(&work.map);
+    for (int side = 0; side < QL_SIDES; side++) ql_scratch_free(&work.scratch[side]);
+    return status;
+}
