@@ -55,10 +55,16 @@ static void keep_fired(npu_worker *worker, const scratch *s, uint32_t first, uin
     npu_fired *fired = &worker->fired;
     uint32_t total = fired->count;
 
-    for (uint32_t j = 0; j < count; j++) { /* Without branches: which of them fired cannot be predicted. */
-        fired->ids[total] = first + j;
-        fired->at[total] = s->at[j];
-        total += s->fired[j];
+    for (uint32_t from = 0; from < count; from += 16) {
+        const uint32_t until = count - from < 16 ? count : from + 16;
+        uint32_t any = 0;
+        for (uint32_t j = from; j < until; j++) any |= s->fired[j];
+        if (!any) continue;
+        for (uint32_t j = from; j < until; j++) { /* Without branches: which of them fired cannot be predicted. */
+            fired->ids[total] = first + j;
+            fired->at[total] = s->at[j];
+            total += s->fired[j];
+        }
     }
     fired->count = total;
 }

@@ -1,7 +1,7 @@
 /* npu_run.c: the bursts of the spiking simulation: plan, work, collect; see npu.c.
  *
  * What is planned per burst, from the number of deliveries known beforehand (the out-degrees of who fired):
- *     list mode   when arrivals and injections together are below n/8: only they are looked at afterwards
+ *     list mode   when arrivals and injections together are below n/64: only they are looked at afterwards
  *     blocked     when the sums do not fit L2 and most targets get several deliveries
  *     pull        when more than PULL_SHARE of the synapses deliver and the network is small enough for a second form
  * The bounds come from bench/spiking.py; they cost or save time and nothing else. */
@@ -15,7 +15,7 @@
 #include "npu.h"
 
 #define SPINS 4000        /* before a waiting thread yields: a burst of a small network is shorter than a time slice */
-#define LIST_SHARE 8      /* list mode below n / LIST_SHARE candidates */
+#define LIST_SHARE 64     /* list mode below n / LIST_SHARE candidates: one costs as much as about 30 looked at in order */
 #define PULL_SHARE 0.85   /* of all synapses */
 #define BLOCKED_MIN 524288 /* neurons: from 2 MiB of sums on */
 #define BLOCKED_SHARE 4   /* deliveries per neuron */

@@ -189,7 +189,8 @@ class CatalogTransaction:
         with lmdb_errors(f"read {table}"):
             return cast("bytes | None", self.txn.get(TABLES[table] + key))
 
-    def _put(self, table: str, key: bytes, value: bytes) -> None:
+    def put(self, table: str, key: bytes, value: bytes) -> None:
+        """Write one sealed value."""
         with lmdb_errors(f"write {table}"):
             self.txn.put(TABLES[table] + key, value)
 
@@ -201,7 +202,8 @@ class CatalogTransaction:
             pairs = [(prefix + key, value) for key, value in items]
             self.txn.cursor().putmulti(pairs, append=append)
 
-    def _delete(self, table: str, key: bytes) -> bool:
+    def delete(self, table: str, key: bytes) -> bool:
+        """Remove one value; whether there was one."""
         with lmdb_errors(f"write {table}"):
             return bool(self.txn.delete(TABLES[table] + key))
 
@@ -227,14 +229,14 @@ class CatalogTransaction:
         return self._load(Manifest, STORE_KEY)
 
     def put_manifest(self, manifest: Manifest) -> None:
-        self._put("store", STORE_KEY, seal(STORE_KEY, asdict(manifest)))
+        self.put("store", STORE_KEY, seal(STORE_KEY, asdict(manifest)))
 
     def head(self) -> Head:
         """What the last commit made visible."""
         return self._load(Head, HEAD_KEY) or Head()
 
     def put_head(self, head: Head) -> None:
-        self._put("store", HEAD_KEY, seal(HEAD_KEY, asdict(head)))
+        self.put("store", HEAD_KEY, seal(HEAD_KEY, asdict(head)))
 
     def _load(self, kind: type[Fixed], key: bytes) -> Fixed | None:
         value = self._get("store", key)
@@ -264,7 +266,7 @@ class CatalogTransaction:
         self._put_many("concepts", ((node_key(c.node), encode(c)) for c in concepts), append=append)
 
     def delete_concept(self, node: int) -> None:
-        self._delete("concepts", node_key(node))
+        self.delete("concepts", node_key(node))
 
     def nodes(self) -> NDArray[np.uint64]:
         """Node numbers of all concepts, ascending, (n,)."""
@@ -288,7 +290,7 @@ class CatalogTransaction:
         self._put_many("ids", sorted((id_key(id), node_key(node)) for id, node in pairs))
 
     def delete_id(self, id: str) -> None:
-        self._delete("ids", id_key(id))
+        self.delete("ids", id_key(id))
 
     def named(self, name: str) -> list[int]:
         """Node numbers of the concepts with this name or alias, ascending."""
@@ -306,7 +308,7 @@ class CatalogTransaction:
         )
 
     def delete_name(self, name: str, node: int) -> None:
-        self._delete("names", name_key(name) + node_key(node))
+        self.delete("names", name_key(name) + node_key(node))
 
     # Associations: their types, and what the log does not hold of them.
 
@@ -315,7 +317,7 @@ class CatalogTransaction:
         return {key.decode(): int.from_bytes(value, "big") for key, value in self.items("types")}
 
     def put_type(self, name: str, number: int) -> None:
-        self._put("types", name.encode(), number.to_bytes(2, "big"))
+        self.put("types", name.encode(), number.to_bytes(2, "big"))
 
     def edge(self, key: EdgeKey) -> dict[str, Any]:
         """What the log does not hold of an association; {} when all is at its default."""
@@ -331,7 +333,7 @@ class CatalogTransaction:
         self._put_many("edges", ((key, seal(key, content)) for key, content in packed))
 
     def delete_edge(self, key: EdgeKey) -> None:
-        self._delete("edges", edge_key(*key))
+        self.delete("edges", edge_key(*key))
 
     # Deaths of vector slots.
 
@@ -343,7 +345,7 @@ class CatalogTransaction:
             yield int.from_bytes(key, "big"), np.frombuffer(value, dtype="<u4")
 
     def put_deaths(self, commit: int, slots: Sequence[int]) -> None:
-        self._put("deaths", commit_key(commit), np.asarray(slots, dtype="<u4").tobytes())
+        self.put("deaths", commit_key(commit), np.asarray(slots, dtype="<u4").tobytes())
 
 
 _open_catalogs: "weakref.WeakSet[Catalog]" = weakref.WeakSet()

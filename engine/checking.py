@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import blobs
 from .catalog import CatalogTransaction
 from .directory import Directory
 from .errors import CorruptError
@@ -35,6 +36,7 @@ def problems(directory: Directory, view: Snapshot) -> list[Problem]:
         found.extend(_concepts(txn, head.next_node, head.rows, nodes, owners))
         found.extend(_ids(txn, nodes))
         found.extend(_edges(txn))
+        found.extend(_blobs(txn))
         if head.concepts != len(nodes):
             message = f"the head counts {head.concepts} concepts, the table holds {len(nodes)}"
             found.append(Problem("catalog", message, False))
@@ -90,6 +92,14 @@ def _edges(txn: CatalogTransaction) -> Iterator[Problem]:
             unseal(key, value, f"the data of association {edge_of(key)}")
         except CorruptError as error:
             yield Problem("catalog", str(error), True)
+
+
+def _blobs(txn: CatalogTransaction) -> Iterator[Problem]:
+    try:
+        for name in blobs.names(txn):
+            blobs.read(txn, name)
+    except CorruptError as error:
+        yield Problem("catalog", str(error), True)
 
 
 def _vectors(

@@ -18,13 +18,14 @@ N names      casefolded name or alias (see name_key), 0, u32 node -> nothing
 T types      name of an association type -> u16 number
 E edges      u32 source, u16 type, u32 target -> what the log does not hold of an association
 D deaths     u64 commit -> u32 slots (little-endian) that this commit retired
+B blobs      name, 0, u32 part -> a piece of bytes that one feature keeps (a saved network)
 
 Integers in keys are big-endian, so that byte order is number order. LMDB's own named tables would
 need a write transaction to open, which waits for another process's writer; this way readers never
 wait. Concepts come last, so that new ones append at the end of the tree.
 
-Every value of store, concepts and edges is *sealed*: u32 little-endian crc32 over key and payload,
-then the payload, which is msgpack. LMDB has no checksums of its own; a seal also notices a value
+Every value of store, concepts, edges and blobs is *sealed*: u32 little-endian crc32 over key and
+payload, then the payload, which is msgpack. LMDB has no checksums of its own; a seal also notices a value
 that stands under another key.
 """
 
@@ -51,12 +52,15 @@ TABLES: Final = {
     "types": b"T",
     "edges": b"E",
     "deaths": b"D",
+    "blobs": b"B",
 }
 STORE_KEY: Final = b"store"
 HEAD_KEY: Final = b"head"
 
 KEY_BYTES_MAX: Final = 505  # LMDB's 511 less table, terminator and node.
 _HASH_BYTES: Final = 32
+BLOB_PART_BYTES: Final = 1 << 18
+BLOB_NAME_BYTES_MAX: Final = 255
 
 node_key = struct.Struct(">I").pack
 node_of = struct.Struct(">I").unpack
@@ -84,6 +88,11 @@ def id_key(id: str, namespace: int = 0) -> bytes:
 def name_key(name: str) -> bytes:
     """What the keys of a name start with: white space folded, case folded, and a terminator."""
     return _bounded(" ".join(name.split()).casefold().encode()) + b"\0"
+
+
+def blob_key(name: str) -> bytes:
+    """What the keys of a blob's parts start with."""
+    return name.encode() + b"\0"
 
 
 def seal(key: bytes, content: Any) -> bytes:

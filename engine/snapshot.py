@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import bitmaps, embedders, filters
+from . import bitmaps, blobs, embedders, filters
 from .associations import type_numbers
 from .bindings.graph import Edges, GraphView
 from .bindings.limits import EDGE_DATA
@@ -231,6 +231,12 @@ class Snapshot:
     def has_embedder(self) -> bool:
         """Whether texts get vectors by themselves."""
         return self._embedder is not None
+
+    # Bytes that a feature keeps.
+
+    def blob(self, name: str) -> bytes | None:
+        """The bytes that a transaction kept under this name, or None."""
+        return blobs.read(self._catalog, name)
 
     # Associations.
 

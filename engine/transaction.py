@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from types import TracebackType
 
+from . import blobs
 from .bindings.graph import GraphView
 from .catalog import CatalogTransaction
 from .directory import Directory
@@ -57,6 +58,13 @@ class Transaction(Linking):
         if self._graph is None:
             self._graph = self._directory.associations.view(self._before, pending=True)
         return self._graph
+
+    def keep(self, name: str, content: bytes | None) -> None:
+        """Keep bytes under a name, in place of what was there; None forgets them."""
+        if content is None:
+            blobs.delete(self._catalog, name)
+        else:
+            blobs.write(self._catalog, name, content)
 
     # The end.
 

@@ -13,7 +13,7 @@ LAYERS = (
     "errors records layout locking",
     "bindings",
     "vectors associations text catalog tiers selection spiking filters bitmaps embedders"
-    " bundle reading cutting coherence checks drafts ledgers plasticity memories genomes",
+    " bundle reading cutting coherence checks drafts ledgers plasticity memories genomes blobs",
     "directory",
     "snapshot",
     "query adding linking transaction checking",
