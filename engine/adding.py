@@ -104,32 +104,34 @@ class Adding(Snapshot):
         start = self._head.next_node
         if start + len(rows) > CONCEPTS_MAX:
             raise LimitError(f"a store holds at most {CONCEPTS_MAX} concepts")
-        nodes = np.zeros(len(rows), dtype=np.uint64)
-        fresh = self._resolve(rows, nodes, on_conflict)
-        todo = [row for row in rows if row.index in fresh or on_conflict in ("replace", "merge")]
-        fill_vectors(todo, vectors, self, progress)
+        nodes, fresh = self._resolve(rows, on_conflict)
+        changed = [] if on_conflict == "skip" else [row for row in rows if row.index not in fresh]
+        new = [row for row in rows if row.index in fresh]
+        fill_vectors(new + changed, vectors, self, progress)
+        self._append_rows(new + changed, nodes)
         now = time.time_ns()
-        written = [
-            self._settle(row, int(nodes[row.index]), row.index in fresh, on_conflict, now)
-            for row in todo
-        ]
-        self._append_rows(written, todo)
-        new = [c for c, row in zip(written, todo, strict=True) if row.index in fresh]
-        old = [c for c, row in zip(written, todo, strict=True) if row.index not in fresh]
-        self._catalog.put_concepts(new, append=True)
-        self._catalog.put_concepts(old)
-        self._catalog.put_ids((c.id, c.node) for c in new)
-        self._catalog.put_names((n, c.node) for c in written for n in (c.name, *c.aliases) if n)
+        added = [row.concept(nodes[row.index], now) for row in new]
+        settled = [self._settle(row, nodes[row.index], on_conflict, now) for row in changed]
+        self._catalog.put_concepts(added, append=True)
+        self._catalog.put_concepts(settled)
+        self._catalog.put_ids((concept.id, concept.node) for concept in added)
+        self._catalog.put_names(
+            (name, concept.node)
+            for concept in added + settled
+            for name in (concept.name, *concept.aliases)
+            if name
+        )
         self._head = replace(
             self._head,
-            next_node=start + len(fresh),
-            concepts=self._head.concepts + len(fresh),
+            next_node=start + len(new),
+            concepts=self._head.concepts + len(new),
         )
         self._changed()
-        return nodes
+        return np.array(nodes, dtype=np.uint64)
 
-    def _resolve(self, rows: list[Draft], nodes: Nodes, on_conflict: str) -> set[int]:
-        """Give every row its node; returns the indexes of the rows that are new concepts."""
+    def _resolve(self, rows: list[Draft], on_conflict: str) -> tuple[list[int], set[int]]:
+        """The node of every row, and the indexes of the rows that are new concepts."""
+        nodes: list[int] = []
         fresh: set[int] = set()
         batch: dict[str, int] = {}
         node = self._head.next_node
@@ -139,10 +141,12 @@ class Adding(Snapshot):
                 known = None
             else:
                 known = batch.get(row.id)
+                if known is not None and on_conflict in ("replace", "merge"):
+                    raise ConflictError(f"id {row.id!r} stands twice in one batch; add it once")
                 if known is None:
                     known = self._catalog.node(row.id)
             if known is None:
-                batch[row.id] = nodes[row.index] = node
+                known = node
                 fresh.add(row.index)
                 node += 1
             elif on_conflict == "error":
@@ -150,11 +154,9 @@ class Adding(Snapshot):
                     f"there is already a concept with id {row.id!r}; "
                     "pass on_conflict='skip', 'replace' or 'merge'"
                 )
-            else:
-                if known >= self._head.next_node and on_conflict != "skip":
-                    raise ConflictError(f"id {row.id!r} stands twice in one batch; add it once")
-                nodes[row.index] = known
-        return fresh
+            batch[row.id] = known
+            nodes.append(known)
+        return nodes, fresh
 
     def _free_id(self, node: int, batch: Mapping[str, int]) -> str:
         id = f"_:{node}"
@@ -162,38 +164,35 @@ class Adding(Snapshot):
             id += "_"
         return id
 
-    def _settle(self, row: Draft, node: int, is_new: bool, on_conflict: str, now: int) -> Concept:
-        """The record that a row becomes; what it replaces is retired."""
-        if is_new:
-            return row.concept(node, created_ns=now)
+    def _settle(self, row: Draft, node: int, on_conflict: str, now: int) -> Concept:
+        """The record that an existing concept becomes; what a row replaces of it is retired."""
         old = self.get(node)
         for name in (old.name, *old.aliases):
             if name:
                 self._catalog.delete_name(name, node)
-        merged = (
-            row.merged_into(old) if on_conflict == "merge" else row.concept(node, old.created_ns)
-        )
-        keeps_vector = on_conflict == "merge" and row.vector is None
-        if old.slots and not keeps_vector:
+        merging = on_conflict == "merge"
+        if old.slots and (row.slots or not merging):
             self._retire(old.slots)
-        return replace(merged, updated_ns=now, slots=old.slots if keeps_vector else ())
+        return row.merged_into(old, now) if merging else row.concept(node, old.created_ns, now)
 
     def _retire(self, slots: Sequence[int]) -> None:
         self._directory.vectors().retire(slots, self._head.commit)
         self._retired.extend(slots)
         self._head = replace(self._head, vectors=self._head.vectors - len(slots))
 
-    def _append_rows(self, concepts: list[Concept], rows: list[Draft]) -> None:
-        """Append the vectors of rows to the log and note their slots in the concepts."""
-        at = [i for i, row in enumerate(rows) if row.vector is not None]
-        if not at:
+    def _append_rows(self, rows: list[Draft], nodes: list[int]) -> None:
+        """Append the vectors of rows to the log; the rows note their slots."""
+        having = [row for row in rows if row.vector is not None]
+        if not having:
             return
-        matrix = np.stack([cast("Float32", rows[i].vector) for i in at])
-        nodes = np.array([concepts[i].node for i in at], dtype=np.uint32)
-        first = self._directory.vectors().append(matrix, nodes, self._head.commit)
-        for slot, i in enumerate(at, first):
-            concepts[i] = replace(concepts[i], slots=(slot,))
-        self._head = replace(self._head, rows=first + len(at), vectors=self._head.vectors + len(at))
+        matrix = np.stack([cast("Float32", row.vector) for row in having])
+        owners = np.array([nodes[row.index] for row in having], dtype=np.uint32)
+        first = self._directory.vectors().append(matrix, owners, self._head.commit)
+        for slot, row in enumerate(having, first):
+            row.slots = (slot,)
+        self._head = replace(
+            self._head, rows=first + len(having), vectors=self._head.vectors + len(having)
+        )
 
     def ensure_dim(self, dim: int) -> None:
         """Fix the store's dimension by its first vector, if it has none yet."""

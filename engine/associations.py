@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bindings.graph import EDGE, Edges, Graph, GraphView
-from .bindings.limits import EDGE_DATA, EDGE_REMOVE
+from .bindings.limits import EDGE_REMOVE
 from .catalog import Head, Manifest
 
 
@@ -70,15 +70,12 @@ def records(
     sources: NDArray[np.uint32],
     targets: NDArray[np.uint32],
     types: NDArray[np.uint16],
-    weights: NDArray[np.float32] | float = 1.0,
-    *,
-    with_data: NDArray[np.bool_] | bool = False,
+    weights: NDArray[np.float32],
 ) -> Edges:
     """Log records that set associations, (n,)."""
     edges = np.zeros(len(sources), dtype=EDGE)
     edges["source"], edges["target"], edges["type"] = sources, targets, types
     edges["weight"] = weights
-    edges["flags"] = np.where(with_data, EDGE_DATA, 0)
     return edges
 
 

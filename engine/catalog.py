@@ -26,6 +26,7 @@ from .errors import (
     ClosedError,
     CorruptError,
     LimitError,
+    QuillianError,
     StorageError,
 )
 from .layout import (
@@ -47,7 +48,6 @@ from .records import Concept
 
 MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # Address space, not disk: the first that fits.
 READERS_MAX = 2048
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 EdgeKey = tuple[int, int, int]
 """(source node, type number, target node)."""
@@ -84,23 +84,25 @@ class Head:
 Fixed = TypeVar("Fixed", Manifest, Head)
 
 
+def translated(error: lmdb.Error, what: str) -> QuillianError:
+    """One of LMDB's errors as ours; `what` says what was tried."""
+    if isinstance(error, lmdb.CorruptedError | lmdb.PageNotFoundError | lmdb.InvalidError):
+        return CorruptError(f"could not {what}: {error}; run check or restore a backup")
+    if isinstance(error, lmdb.VersionMismatchError):
+        return CorruptError(f"could not {what}: another LMDB format: {error}")
+    if isinstance(error, lmdb.MapFullError | lmdb.ReadersFullError | lmdb.TxnFullError):
+        return LimitError(f"could not {what}: {error}")
+    full = str(error).endswith(("No space left on device", "Disk quota exceeded"))
+    return StorageError(errno.ENOSPC if full else errno.EIO, f"could not {what}: {error}")
+
+
 @contextmanager
 def lmdb_errors(what: str) -> Iterator[None]:
-    """LMDB's errors as ours; `what` says what was tried."""
+    """LMDB's errors as ours, for blocks that are not hot."""
     try:
         yield
-    except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError) as error:
-        raise CorruptError(f"could not {what}: {error}; run check or restore a backup") from error
-    except lmdb.VersionMismatchError as error:
-        raise CorruptError(f"could not {what}: another LMDB format: {error}") from error
-    except (lmdb.MapFullError, lmdb.ReadersFullError, lmdb.TxnFullError) as error:
-        raise LimitError(f"could not {what}: {error}") from error
     except lmdb.Error as error:
-        text = str(error)
-        full = any(
-            text.endswith(name) for name in ("No space left on device", "Disk quota exceeded")
-        )
-        raise StorageError(_FULL[0] if full else errno.EIO, f"could not {what}: {text}") from error
+        raise translated(error, what) from error
 
 
 class Catalog:
@@ -186,8 +188,10 @@ class CatalogTransaction:
             txn.commit()
 
     def _get(self, table: str, key: bytes) -> bytes | None:
-        with lmdb_errors(f"read {table}"):
+        try:
             return cast("bytes | None", self.txn.get(TABLES[table] + key))
+        except lmdb.Error as error:
+            raise translated(error, f"read {table}") from error
 
     def put(self, table: str, key: bytes, value: bytes) -> None:
         """Write one sealed value."""
@@ -260,6 +264,10 @@ class CatalogTransaction:
         """All concepts from a node number on, in node order."""
         for key, value in self.items("concepts", node_key(start)):
             yield decode(node_of(key)[0], value)
+
+    def has(self, node: int) -> bool:
+        """Whether there is a concept of this number."""
+        return self._get("concepts", node_key(node)) is not None
 
     def put_concepts(self, concepts: Sequence[Concept], *, append: bool = False) -> None:
         """Write records; append=True when every node is beyond all in the table (faster)."""

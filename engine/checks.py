@@ -137,9 +137,7 @@ def strength(value: Any) -> float:
 
 def weights(values: Any, n: int) -> NDArray[np.float32]:
     """n finite weights; None means 1."""
-    if values is None:
-        return np.ones(n, dtype=np.float32)
-    return np.array([weight(x) for x in column(values, n, "weights")], dtype=np.float32)
+    return np.ones(n, np.float32) if values is None else _floats(values, n)
 
 
 def confidences(values: Any, n: int) -> list[float] | None:
@@ -147,6 +145,17 @@ def confidences(values: Any, n: int) -> list[float] | None:
     if values is None:
         return None
     return [confidence(x) for x in column(values, n, "confidences")]
+
+
+def _floats(values: Any, n: int) -> NDArray[np.float32]:
+    """A column of n weights: an array in one step, anything else one by one."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu" and values.shape == (n,):
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float32)
+        for wrong in values[~np.isfinite(narrow)][:1]:
+            weight(wrong)
+        return narrow
+    return np.array([weight(x) for x in column(values, n, "weights")], dtype=np.float32)
 
 
 def _number(value: Any, what: str) -> float:

@@ -34,19 +34,23 @@ class Draft:
     strength: float = 1.0
     confidence: float = 1.0
     vector: NDArray[np.float32] | None = None
+    slots: tuple[int, ...] = ()  # Where the vector went.
 
-    def concept(self, node: int, created_ns: int) -> Concept:
-        """The record of a new concept, without slots."""
+    def concept(self, node: int, created_ns: int, updated_ns: int = 0) -> Concept:
+        """The record of this row."""
         assert self.id is not None
         return Concept(
             node, self.id, self.text, self.name, self.aliases, self.source, self.kind, self.data,
-            created_ns, 0, self.strength, self.confidence, self.since, self.until,
+            created_ns, updated_ns, self.strength, self.confidence, self.since, self.until,
+            self.slots,
         )  # fmt: skip
 
-    def merged_into(self, old: Concept) -> Concept:
+    def merged_into(self, old: Concept, updated_ns: int) -> Concept:
         """`old` with the given fields of this row; metadata and aliases united."""
         return replace(
             old,
+            updated_ns=updated_ns,
+            slots=self.slots or old.slots,
             text=old.text if self.text is None else self.text,
             name=old.name if self.name is None else self.name,
             aliases=tuple(dict.fromkeys((*old.aliases, *self.aliases))),

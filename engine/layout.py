@@ -62,6 +62,7 @@ _HASH_BYTES: Final = 32
 BLOB_PART_BYTES: Final = 1 << 18
 BLOB_NAME_BYTES_MAX: Final = 255
 
+namespace_key = struct.Struct(">H").pack
 node_key = struct.Struct(">I").pack
 node_of = struct.Struct(">I").unpack
 commit_key = struct.Struct(">Q").pack
@@ -82,7 +83,7 @@ def _bounded(key: bytes) -> bytes:
 
 def id_key(id: str, namespace: int = 0) -> bytes:
     """Key of an id: exact up to 503 bytes; two longer ids share a key only if blake2b collides."""
-    return _bounded(namespace.to_bytes(2, "big") + id.encode())
+    return _bounded(namespace_key(namespace) + id.encode())
 
 
 def name_key(name: str) -> bytes:
@@ -95,9 +96,12 @@ def blob_key(name: str) -> bytes:
     return name.encode() + b"\0"
 
 
+_packer = msgpack.Packer(use_bin_type=True)  # Making one costs as much as packing a record.
+
+
 def seal(key: bytes, content: Any) -> bytes:
     """The bytes that stand under `key` for a msgpack-able content."""
-    payload: bytes = msgpack.packb(content, use_bin_type=True)
+    payload: bytes = _packer.pack(content)
     return zlib.crc32(payload, zlib.crc32(key)).to_bytes(4, "little") + payload
 
 
@@ -114,29 +118,36 @@ def unseal(key: bytes, value: bytes, what: str) -> Any:
         raise CorruptError(f"{what} is damaged: {error}; run check") from error
 
 
-_OPTIONAL: tuple[tuple[str, str, Any], ...] = (
-    ("t", "text", None),
-    ("n", "name", None),
-    ("a", "aliases", ()),
-    ("s", "source", None),
-    ("k", "kind", None),
-    ("d", "data", {}),
-    ("u", "updated_ns", 0),
-    ("w", "strength", 1.0),
-    ("f", "confidence", 1.0),
-    ("b", "since", None),
-    ("e", "until", None),
-    ("v", "slots", ()),
-)
-
-
 def encode(concept: Concept) -> bytes:
-    """The sealed record of a concept; fields at their defaults are left out."""
+    """The sealed record of a concept; fields at their defaults are left out.
+
+    Written out field by field: a loop over field names was 4 us slower, of 10 us for an `add`.
+    """
     record: dict[str, Any] = {"i": concept.id, "c": concept.created_ns}
-    for key, name, default in _OPTIONAL:
-        value = getattr(concept, name)
-        if value != default:
-            record[key] = value
+    if concept.text is not None:
+        record["t"] = concept.text
+    if concept.name is not None:
+        record["n"] = concept.name
+    if concept.aliases:
+        record["a"] = concept.aliases
+    if concept.source is not None:
+        record["s"] = concept.source
+    if concept.kind is not None:
+        record["k"] = concept.kind
+    if concept.data:
+        record["d"] = concept.data
+    if concept.updated_ns:
+        record["u"] = concept.updated_ns
+    if concept.strength != 1:
+        record["w"] = concept.strength
+    if concept.confidence != 1:
+        record["f"] = concept.confidence
+    if concept.since is not None:
+        record["b"] = concept.since
+    if concept.until is not None:
+        record["e"] = concept.until
+    if concept.slots:
+        record["v"] = concept.slots
     return seal(node_key(concept.node), record)
 
 
@@ -144,10 +155,11 @@ def decode(node: int, value: bytes) -> Concept:
     """The concept of a sealed record; CorruptError if it is damaged."""
     record = unseal(node_key(node), value, f"concept number {node}")
     try:
-        optional = {name: record[key] for key, name, _ in _OPTIONAL if key in record}
-        for name in ("aliases", "slots"):
-            if name in optional:
-                optional[name] = tuple(optional[name])
-        return Concept(node=node, id=record["i"], created_ns=record["c"], **optional)
-    except (KeyError, TypeError) as error:
+        field = record.get
+        return Concept(
+            node, record["i"], field("t"), field("n"), tuple(field("a", ())), field("s"),
+            field("k"), field("d", {}), record["c"], field("u", 0), field("w", 1.0),
+            field("f", 1.0), field("b"), field("e"), tuple(field("v", ())),
+        )  # fmt: skip
+    except (AttributeError, KeyError, TypeError) as error:
         raise CorruptError(f"concept number {node} is damaged: {error}; run check") from error

@@ -12,7 +12,7 @@ from .adding import Adding
 from .associations import records, removals
 from .bindings.graph import Edges
 from .bindings.limits import EDGE_DATA, TYPES_MAX
-from .errors import LimitError, NotFoundError
+from .errors import InvalidError, LimitError, NotFoundError
 from .records import Time, to_ns
 from .snapshot import Key
 
@@ -66,41 +66,48 @@ class Linking(Adding):
         sources, targets: ids or node numbers; types: one name or n; weights: finite; confidences in
         (0, 1].  All are checked before any is written.
         """
-        sources, targets = checks.listed(sources), checks.listed(targets)
-        n = len(sources)
-        names = checks.column(types, n, "types")
+        columns = [_column(sources), _column(targets)]
+        n = len(columns[0])
+        if len(columns[1]) != n:
+            raise InvalidError(f"want {n} targets, got {len(columns[1])}")
         weight = checks.weights(weights, n)
         confidence = checks.confidences(confidences, n)
-        source = self._ends(sources, create)
-        target = self._ends(checks.column(targets, n, "targets"), create)
-        numbers = self._numbers_of_types(names)
-        contents = [dict(_content) if _content else {} for _ in range(n)]
-        for content, belief in zip(contents, confidence or (), strict=False):
-            if belief != 1:
-                content["confidence"] = belief
-        with_data = np.array([bool(content) for content in contents], dtype=np.bool_)
-        edges = records(source, target, numbers, weight, with_data=with_data)
-        self._put_contents(edges, contents)
+        names = checks.column(types, n, "types")
+        source, target = (self._ends(column, create) for column in columns)
+        edges = records(source, target, self._numbers_of_types(names), weight)
+        if _content or confidence or not self._catalog.is_empty("edges"):
+            contents = [dict(_content or {}) for _ in range(n)]
+            for content, belief in zip(contents, confidence or (), strict=False):
+                if belief != 1:
+                    content["confidence"] = belief
+            self._put_contents(edges, contents)
         self._append(edges)
         return n
 
     def _put_contents(self, edges: Edges, contents: list[dict[str, Any]]) -> None:
+        """Write what the log does not hold; what a replaced association had must not come back."""
+        edges["flags"] = np.where([bool(content) for content in contents], EDGE_DATA, 0)
         keys = [(s, t, o) for s, o, t, _, _ in edges.tolist()]
-        if not self._catalog.is_empty("edges"):  # What a replaced one had must not come back.
-            for key, content in zip(keys, contents, strict=True):
-                if not content:
-                    self._catalog.delete_edge(key)
+        for key, content in zip(keys, contents, strict=True):
+            if not content:
+                self._catalog.delete_edge(key)
         pairs = {key: content for key, content in zip(keys, contents, strict=True) if content}
         if pairs:
             self._catalog.put_edges(pairs.items())
 
-    def _ends(self, keys: list[Key], create: bool) -> NDArray[np.uint32]:
+    def _ends(self, keys: list[Key] | NDArray[Any], create: bool) -> NDArray[np.uint32]:
+        """Node numbers of a column of ids or node numbers, all of which exist."""
+        if isinstance(keys, np.ndarray):
+            unknown = np.setdiff1d(keys, self.all_nodes())
+            if len(unknown):
+                raise NotFoundError(f"there is no concept number {unknown[0]}")
+            return keys.astype(np.uint32)
         found: dict[Key, int] = {}
         for key in dict.fromkeys(keys):
             if create and isinstance(key, str) and key not in self:
                 found[key] = self.add(id=key)
             else:
-                found[key] = self.get(key).node
+                found[key] = self.existing(key)
         return np.array([found[key] for key in keys], dtype=np.uint32)
 
     def _numbers_of_types(self, names: list[str]) -> NDArray[np.uint16]:
@@ -115,6 +122,8 @@ class Linking(Adding):
             self._catalog.put_type(name, number)
             known[name] = number
             self._type_names[number] = name
+        if len(set(names)) == 1:
+            return np.full(len(names), known[names[0]], dtype=np.uint16)
         return np.array([known[name] for name in names], dtype=np.uint16)
 
     def unlink(self, source: Key, target: Key, type: str | None = None) -> int:
@@ -160,3 +169,10 @@ class Linking(Adding):
         self._catalog.delete_concept(concept.node)
         self._head = replace(self._head, concepts=self._head.concepts - 1)
         self._changed()
+
+
+def _column(values: Any) -> list[Key] | NDArray[Any]:
+    """A column of keys: an array of node numbers as it is, anything else as a list."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu" and values.ndim == 1:
+        return values
+    return checks.listed(values)

@@ -85,7 +85,8 @@ class Snapshot:
 
     def get(self, key: Key) -> Concept:
         """The concept of an id or node number; NotFoundError if there is none."""
-        found = self._catalog.concept(self.node(key))
+        node = self.node(key)
+        found = self._catalog.concept(node) if 0 <= node < self._head.next_node else None
         if found is None:
             raise NotFoundError(f"there is no concept {key!r}")
         return found
@@ -101,10 +102,17 @@ class Snapshot:
             raise InvalidError(f"want an id (str) or a node number (int), got {key!r}")
         return int(key)
 
+    def existing(self, key: Key) -> int:
+        """The node number of a concept that exists; NotFoundError if there is none."""
+        node = self.node(key)
+        if not 0 <= node < self._head.next_node or not self._catalog.has(node):
+            raise NotFoundError(f"there is no concept {key!r}")
+        return node
+
     def __contains__(self, key: Key) -> bool:
         if isinstance(key, str):
             return self._catalog.node(key) is not None
-        return self._catalog.concept(key) is not None
+        return 0 <= key < self._head.next_node and self._catalog.has(key)
 
     def known(self, ids: Sequence[str]) -> NDArray[np.bool_]:
         """For each id whether there is such a concept, (n,)."""
@@ -269,7 +277,7 @@ class Snapshot:
         self, key: Key, types: Sequence[str] | None = None, direction: str = "out"
     ) -> list[Association]:
         """The associations that leave ("out"), enter ("in") or touch ("both") a concept."""
-        node = self.get(key).node
+        node = self.existing(key)
         numbers = type_numbers(types, self.type_numbers())
         edges = self.graph.neighbours([node], direction=direction, types=numbers)[0]
         return list(self._associations(edges))

@@ -87,6 +87,14 @@ def test_skip_keeps_the_old_concept(atlas: ql.Store) -> None:
     assert nodes[1] == nodes[2]
 
 
+@pytest.mark.parametrize("on_conflict", ["error", "replace", "merge"])
+def test_an_id_that_stands_twice_in_a_batch_is_refused(atlas: ql.Store, on_conflict: str) -> None:
+    for id in ("new", "paris"):
+        with pytest.raises(ql.ConflictError):
+            atlas.add_many(ids=[id, id], vectors=np.eye(2, DIM), on_conflict=on_conflict)
+    assert atlas.stats()["vectors"] == 5
+
+
 def test_replace_keeps_node_and_associations(atlas: ql.Store) -> None:
     old = atlas.get("paris")
     atlas.add("new text", id="paris", vector=-np.ones(DIM), on_conflict="replace")
