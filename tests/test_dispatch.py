@@ -1,7 +1,6 @@
 """Which instruction set is in use: chosen by the CPU, overridden by name, never by accident."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pytest
 from quillian.bindings import kernels
 from quillian.bindings._core import lib
 from quillian.errors import InvalidError
-from sources import ROOT, c_files
+from sources import ROOT
 
 FLAGS = ["-std=c11", "-O2", "-ffp-contract=off", "-I", str(ROOT / "csrc")]
 CHECKED = ["memory", "dispatch", "crc32c", "score", "codes"]
@@ -80,21 +79,6 @@ def test_table_carries_its_own_name() -> None:
         if lib.ql_isa_use(name.encode()) == lib.QL_OK:
             assert kernels.isa() == name
     kernels.use_isa(before)
-
-
-def test_wide_registers_stay_in_their_files(tmp_path: Path) -> None:
-    need("objdump", "cc")
-    users = set()
-    for source in c_files():
-        target = tmp_path / f"{source.stem}.o"
-        subprocess.run(["cc", *FLAGS, "-O3", "-c", source, "-o", target], check=True)
-        code = "\n".join(lines_of("objdump", "-d", "--no-show-raw-insn", target))
-        if re.search(r"%[yz]mm\d", code):
-            users.add(source.stem)
-    allowed = {x.stem for x in c_files() if re.search(r"_(avx2|avx512)$", x.stem)}
-    assert users - allowed == set()
-    if lib.ql_isa_use(b"avx2") == lib.QL_OK:
-        assert {"kernels_avx2", "kernels_avx512"} <= users
 
 
 @pytest.mark.slow
