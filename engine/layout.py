@@ -25,8 +25,8 @@ need a write transaction to open, which waits for another process's writer; this
 wait. Concepts come last, so that new ones append at the end of the tree.
 
 Every value of store, concepts, edges and blobs is *sealed*: u32 little-endian crc32 over key and
-payload, then the payload, which is msgpack. LMDB has no checksums of its own; a seal also notices a value
-that stands under another key.
+payload, then the payload, which is msgpack. LMDB has no checksums of its own; a seal also notices
+a value that stands under another key.
 """
 
 import struct
