@@ -29,6 +29,7 @@
 
 #define INSERTION_MAX 24u /* below this an insertion sort beats counting */
 #define SCRATCH_FIRST 256u
+#define PREFETCH_ROWS 8u
 
 /* ---- Blocks and the base ---- */
 
@@ -461,42 +462,54 @@ static bool walk_group(ql_walk *walk)
     return false;
 }
 
-/* The head of the row's chain. Without one, and outside the extent, *step rows are empty. */
-static uint32_t walk_head(const ql_walk *walk, uint32_t row, uint32_t *step)
+/* The leaf of chain heads that holds a row of the group, or NULL. */
+static ql_leaf *walk_leaf(const ql_walk *walk, uint32_t row)
 {
-    *step = 1;
-    ql_leaf *leaf = NULL;
-    if (walk->delta) leaf = atomic_load_explicit(&walk->delta->leaf[row / QL_LEAF_ROWS], memory_order_acquire);
-    if (leaf) return atomic_load_explicit(&leaf->head[walk->side][row % QL_LEAF_ROWS], memory_order_acquire);
-    *step = QL_LEAF_ROWS - row % QL_LEAF_ROWS;
-    if (walk->extent && row < walk->extent->first && row + *step > walk->extent->first) {
-        *step = walk->extent->first - row;
-    }
-    return 0;
+    if (!walk->delta) return NULL;
+    return atomic_load_explicit(&walk->delta->leaf[row / QL_LEAF_ROWS], memory_order_acquire);
 }
 
-int ql_walk_next(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row)
+/* No row of this leaf has a delta: the rows of the extent in it are plain, the others empty. */
+static void walk_plain(ql_walk *walk, uint32_t row)
+{
+    const ql_extent *extent = walk->extent;
+    uint32_t until = row - row % QL_LEAF_ROWS + QL_LEAF_ROWS;
+    uint32_t from = extent && extent->first > row ? extent->first : row;
+    uint32_t end = extent ? extent->first + extent->rows : 0;
+    if (end > until) end = until;
+    walk->plain = from < end ? end - from : 0;
+    walk->next += walk->plain ? from - row : until - row;
+}
+
+/* The records that rows further on start with will be wanted soon, and are anywhere. */
+static void walk_prefetch(const ql_walk *walk, const ql_leaf *leaf, uint32_t row)
+{
+    if (row % QL_LEAF_ROWS + PREFETCH_ROWS >= QL_LEAF_ROWS) return;
+    uint32_t head = atomic_load_explicit(&leaf->head[walk->side][row % QL_LEAF_ROWS + PREFETCH_ROWS],
+                                         memory_order_acquire);
+    if (head != 0) __builtin_prefetch(record_at(walk->state, head - 1));
+}
+
+int ql_walk_find(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row)
 {
     for (;;) {
+        walk->inside = walk->inside && (walk->next & (QL_GROUP_ROWS - 1)) != 0;
         if (!walk->inside && !walk_group(walk)) {
             *node = QL_NONE;
             return QL_OK;
         }
         uint32_t at = (uint32_t)walk->next & (QL_GROUP_ROWS - 1);
-        uint32_t step;
-        uint32_t head = walk_head(walk, at, &step);
-        const ql_extent *extent = walk->extent;
-        ql_row base = {0};
-        if (extent && at - extent->first < extent->rows) { /* Below first it wraps and is large. */
-            uint32_t start = extent->offset[at - extent->first];
-            base = ql_extent_edges(extent, start, extent->offset[at - extent->first + 1] - start);
-            step = 1;
-        } else if (head != 0 && walk->only_changed) {
-            base = base_row(walk->state, (uint32_t)walk->next, walk->side);
+        const ql_leaf *leaf = walk_leaf(walk, at);
+        if (!leaf) {
+            walk_plain(walk, at);
+            if (ql_walk_plain(walk, node, row)) return QL_OK;
+            continue;
         }
-        *node = (uint32_t)walk->next;
-        walk->next += step;
-        walk->inside = (walk->next & (QL_GROUP_ROWS - 1)) != 0;
+        walk_prefetch(walk, leaf, at);
+        uint32_t head = atomic_load_explicit(&leaf->head[walk->side][at % QL_LEAF_ROWS], memory_order_acquire);
+        *node = (uint32_t)walk->next++;
+        if (head == 0 && walk->only_changed) continue;
+        ql_row base = base_row(walk->state, *node, walk->side);
         if (head == 0 && base.count == 0) continue;
         walk->base_count = base.count;
         if (head != 0) return row_merge(walk->state, walk->limit, base, head, walk->side, scratch, row);

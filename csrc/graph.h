@@ -260,17 +260,42 @@ typedef struct ql_walk {
     const ql_state *state;
     uint32_t limit;
     int side;
-    bool only_changed; /* only rows with delta records, visible or not */
-    uint64_t next;     /* the first node not looked at yet */
-    const ql_extent *extent; /* of the group of `next`, with its delta, when `inside` */
+    bool only_changed;   /* only rows with delta records, visible or not */
+    bool inside;         /* the group of `next` was looked up: */
+    const ql_extent *extent;
     const ql_delta_group *delta;
-    bool inside;
+    uint64_t next;       /* the first node not looked at yet */
+    uint32_t plain;      /* so many rows from `next` on are in the extent and have no delta */
     uint32_t base_count; /* of the row given last: its edges in the base */
 } ql_walk;
 
 ql_walk ql_walk_start(const ql_graph_view *view, int side, bool only_changed);
-/* The next row; *node is QL_NONE at the end. The row is valid until the next call with this scratch. */
-int ql_walk_next(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row);
+int ql_walk_find(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row);
+
+/* The next plain row with edges; false when there is none. */
+static inline bool ql_walk_plain(ql_walk *walk, uint32_t *node, ql_row *row)
+{
+    while (walk->plain > 0) {
+        const ql_extent *extent = walk->extent;
+        uint32_t at = (uint32_t)walk->next % QL_GROUP_ROWS - extent->first;
+        uint32_t start = extent->offset[at];
+        uint32_t count = extent->offset[at + 1] - start;
+        *node = (uint32_t)walk->next++;
+        walk->plain--;
+        if (count == 0) continue;
+        walk->base_count = count;
+        *row = ql_extent_edges(extent, start, count);
+        return true;
+    }
+    return false;
+}
+
+/* The next row; *node is QL_NONE at the end. The row is valid until the next call with this scratch.
+ * Inline, so that columns which the caller does not read cost nothing. */
+static inline int ql_walk_next(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row)
+{
+    return ql_walk_plain(walk, node, row) ? QL_OK : ql_walk_find(walk, scratch, node, row);
+}
 void ql_scratch_free(ql_scratch *scratch);
 
 struct ql_graph_view {
