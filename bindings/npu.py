@@ -28,6 +28,9 @@ CONSECUTIVE: int = lib.QL_NPU_CONSECUTIVE
 UNIFORM: int = lib.QL_NPU_UNIFORM
 MP_DRIVEN: int = lib.QL_NPU_MP_DRIVEN
 ACCUMULATE: int = lib.QL_NPU_ACCUMULATE
+DRIVEN: int = lib.QL_NPU_DRIVEN
+STAGED: int = lib.QL_NPU_STAGED
+FORCED: int = lib.QL_NPU_FORCED
 METHODS: dict[str, int] = {
     "auto": lib.QL_NPU_AUTO,
     "push": lib.QL_NPU_PUSH,
@@ -192,6 +195,19 @@ class Npu:
         if count:
             ids[:] = np.frombuffer(ffi.buffer(spikes.ids, 4 * count), np.uint32)
         return offsets, ids, int(spikes.events)
+
+    def inputs(self, which: int) -> tuple[U32, F32]:
+        """What is put in from outside: DRIVEN, STAGED or FORCED neurons and their amounts."""
+        count = ffi.new("uint32_t *")
+        status = lib.ql_npu_inputs(self._npu, which, ffi.NULL, ffi.NULL, count)
+        check(status, "count the inputs")
+        ids = np.empty(count[0], np.uint32)
+        amounts = np.empty(count[0], np.float32)
+        status = lib.ql_npu_inputs(
+            self._npu, which, _pointer("uint32_t[]", ids), _pointer("float[]", amounts), count
+        )
+        check(status, "read the inputs")
+        return ids, amounts
 
     @property
     def burst(self) -> int:

@@ -297,6 +297,24 @@ int ql_npu_force(ql_npu *npu, const uint32_t *ids, const float *amounts, uint32_
     return QL_OK;
 }
 
+int ql_npu_inputs(const ql_npu *npu, int which, uint32_t *ids, float *amounts, uint32_t *count)
+{
+    const uint32_t *chosen = which == QL_NPU_DRIVEN   ? npu->driven_ids
+                             : which == QL_NPU_STAGED ? npu->staged_ids
+                                                      : npu->forced_ids;
+
+    if (which < QL_NPU_DRIVEN || which > QL_NPU_FORCED) return QL_E_INVALID;
+    *count = which == QL_NPU_DRIVEN ? npu->driven_count : which == QL_NPU_STAGED ? npu->staged_count : npu->forced_count;
+    for (uint32_t k = 0; ids && k < *count; k++) {
+        ids[k] = chosen[k];
+        if (which == QL_NPU_FORCED)
+            amounts[k] = npu->forced_at[k];
+        else
+            amounts[k] = which == QL_NPU_DRIVEN ? npu->drive[chosen[k]] : npu->staged[chosen[k]];
+    }
+    return QL_OK;
+}
+
 /* ---- The queue of fired lists ---- */
 
 uint64_t ql_npu_burst(const ql_npu *npu)

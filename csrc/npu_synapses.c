@@ -7,7 +7,7 @@
  * Two forms of a row:
  *     packed   u32: target in the low 22 bits, signed weight in the high 10.  The weight is what is sent: +-w*psp, or +-w
  *              where the potential is sent.  Needs n <= 2^22, |weight| <= 511, and one psp per row, from which w is
- *              recovered by division; w = 0 and psp = 0 would lose the rest, so they are not packed.
+ *              recovered by division; psp = 0 would lose w, and an inhibitory w = 0 its sign: not packed.
  *     wide     8 bytes: target, w, psp, type.  Everything else, and every network whose weights change.
  *
  * Two forms of a sum:
@@ -228,7 +228,8 @@ static void study_rows(const ql_npu *npu, build *b, npu_synapse *scratch)
             uint32_t most = sent_at_most(npu, i, &row[j]);
             uint32_t kept = is_driven ? row[j].weight : most;
             if (most > b->sent_max) b->sent_max = most;
-            if (kept == 0 || kept > NPU_PACKED_MAX || row[j].psp != row[0].psp) b->is_packable = 0;
+            if (kept > NPU_PACKED_MAX || row[j].psp != row[0].psp) b->is_packable = 0;
+            if (kept == 0 && (row[j].inhibitory || (!is_driven && row[j].psp == 0))) b->is_packable = 0;
             b->indegrees[row[j].target]++;
             half += row[j].target < npu->middle;
         }

@@ -359,6 +359,12 @@ int ql_npu_drive(ql_npu *npu, const uint32_t *ids, const float *amounts, uint32_
 int ql_npu_drive_stop(ql_npu *npu);
 int ql_npu_inject(ql_npu *npu, const uint32_t *ids, const float *amounts, uint32_t n, uint32_t each);
 int ql_npu_force(ql_npu *npu, const uint32_t *ids, const float *amounts, uint32_t n, uint32_t each);
+/* What is put in from outside, for a checkpoint: QL_NPU_DRIVEN (every burst), _STAGED and _FORCED (the next one).
+ * ids NULL: only the count. */
+#define QL_NPU_DRIVEN 0
+#define QL_NPU_STAGED 1
+#define QL_NPU_FORCED 2
+int ql_npu_inputs(const ql_npu *npu, int which, uint32_t *ids, float *amounts, uint32_t *count);
 typedef struct ql_spikes {
     uint32_t bursts;
     uint64_t *offsets; /* (bursts + 1): fired neurons of burst i */

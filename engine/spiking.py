@@ -15,8 +15,10 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import checkpoints, connectomes
 from .bindings import npu
-from .errors import InvalidError
+from .connectomes import Connectome, Readable, Writable
+from .errors import CorruptError, InvalidError, NotFoundError
 from .genomes import Area, read_genome
 from .plasticity import WindowPlasticity
 
@@ -96,6 +98,7 @@ class Network:
         self.deliveries = 0
         self.observers: list[Observer] = []
         self.areas: tuple[Area, ...] = ()
+        self.connectome: Connectome | None = None
         self._npu = npu.Npu(n, first_id, syn_delay, signed_input=neg_input == "signed")
         self.parameters = {
             "threshold": _floats("threshold", threshold, n),
@@ -137,6 +140,81 @@ class Network:
             )
             network.watch(learning)
         return network
+
+    @classmethod
+    def from_snapshot(
+        cls,
+        snapshot: Readable,
+        *,
+        types: Sequence[str] | None = None,
+        inhibitory: Sequence[str] = (),
+        scale: float = 1.0,
+        threshold: ArrayLike = 1.0,
+        **parameters: Any,
+    ) -> Self:
+        """The graph of a store as a network: neuron i is concept `connectome.nodes[i]`.
+
+        An association of these types (None: all) becomes a synapse of weight |weight|*scale,
+        rounded and clamped to 0..255; it inhibits if its weight is negative or its type is one of
+        `inhibitory`.
+        parameters: those of the constructor.  Raises InvalidError if the store holds no concept.
+        """
+        graph = connectomes.read(snapshot, types, inhibitory, scale)
+        network = cls(graph.nodes.size, threshold=threshold, **parameters)
+        network.connect(
+            graph.sources, graph.targets, weight=graph.weights, inhibitory=graph.inhibitory
+        )
+        network.connectome = graph
+        return network
+
+    def write_back(self, transaction: Writable) -> int:
+        """Set what was learned in the store that the network was read from; how many changed.
+
+        Changed weights become those of their associations, over the scale they were read with; new
+        synapses become associations of the type "learned".
+        """
+        if self.connectome is None:
+            raise InvalidError("want a network from from_snapshot: others have no associations")
+        rows = self.rows().astype(np.int64)
+        sources = np.repeat(np.arange(self.neurons), np.diff(rows))
+        targets, weights, _, _ = self.synapses_at(0, self.synapses)
+        return connectomes.write_back(transaction, self.connectome, sources, targets, weights)
+
+    def save(self, transaction: Writable, name: str = "network") -> None:
+        """Keep everything that the next burst depends on in the store; observers are not part."""
+        constructed = {"neg_input": self.neg_input, "first_id": self.first_id}
+        state = {
+            "neurons": self.neurons,
+            "constructed": constructed | {"syn_delay": self.syn_delay} | self.parameters,
+            "areas": checkpoints.areas_as_data(self.areas),
+            **checkpoints.state_of(self._npu, self.syn_delay),
+        }
+        transaction.keep(f"npu:{name}", checkpoints.pack(state))
+
+    def load(self, snapshot: Readable, name: str = "network") -> Self:
+        """Become the network that was saved: parameters, synapses and state; observers stay.
+
+        Resumed, it gives the spikes that the saved one would have given.  Raises NotFoundError, or
+        CorruptError if what is there cannot be a network.
+        """
+        content = snapshot.blob(f"npu:{name}")
+        if content is None:
+            raise NotFoundError(f"the store holds no network {name!r}")
+        state = checkpoints.unpack(content)
+        try:
+            loaded = Network(state["neurons"], **state["constructed"])
+            checkpoints.restore(loaded._npu, state)
+            loaded.areas = checkpoints.areas_from_data(state["areas"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CorruptError(f"the saved network {name!r} is damaged: {error}") from error
+        loaded.observers = self.observers
+        self.__dict__.update(loaded.__dict__)
+        return self
+
+    @classmethod
+    def saved(cls, snapshot: Readable, name: str = "network") -> Self:
+        """The network that was saved under this name."""
+        return cls(1, threshold=1.0).load(snapshot, name)
 
     def _set_parameters(self) -> None:
         given = self.parameters
