@@ -177,8 +177,8 @@ class Vectors:
         Raises InvalidError for NaN and infinities.
         """
         handle = self.handle
-        rows = self.rows_of(queries)
-        n = len(rows)
+        self.rows_of(queries)
+        n = len(queries)
         limit = lib.ql_vectors_count(handle) if count is None else count
         nodes = np.empty((n, k), np.uint32)
         scores = np.empty((n, k), np.float32)
@@ -194,7 +194,7 @@ class Vectors:
         status = lib.ql_near(
             handle,
             ffi.NULL if index is None else index.handle,
-            buffer("float[]", rows),
+            buffer("float[]", queries),
             n,
             options,
             buffer("uint32_t[]", nodes),

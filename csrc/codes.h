@@ -29,7 +29,7 @@ uint32_t code_bytes_for(uint32_t dim, int metric);
 int coder_make(uint32_t dim, int metric, uint64_t seed, coder *made);
 void coder_free(coder *made);
 void code_row(const coder *with, const float *row, float *room, uint8_t *code); /* room: dim floats */
-void code_query(const coder *with, const float *query, float *room, coded *aim);
+void code_query(const coder *with, const float *query, double norm, float *room, coded *aim);
 void code_as_query(const coder *with, const uint8_t *code, coded *aim);
 /* Smaller is closer: 1-cosine, squared L2 or minus the dot product. n <= CODES_AT_ONCE. */
 void code_distances(const coder *with, const coded *aim, const uint8_t *const *codes, uint32_t n, float *distances);

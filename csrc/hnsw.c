@@ -17,13 +17,15 @@
  *
  * Invariants: links and chains name slots below the count being built; slots below `covered` have complete lists;
  * parent[s] < s for s > 0. */
+#define _GNU_SOURCE
 #include "index.h"
 
-#include <float.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define TOUCHED_MAX 16384u /* visited slots remembered one by one; beyond, the whole bitmap is cleared */
 #define SEEDS 4u           /* routers that start the walk */
+#define STEPS_FULL 2u      /* places opened at a time once the beam is full: more lines on their way at once */
 #define DEGREE_DEFAULT 32u
 #define EF_CONSTRUCTION_DEFAULT 200u
 #define EF_CONSTRUCTION_MAX 65536u
@@ -72,6 +74,9 @@ int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, u
         ql_hnsw_close(made);
         return QL_E_MEMORY;
     }
+    /* Walks jump at random: with pages of 2 MiB every jump finds its translation. Only a hint, so no error. */
+    madvise((void *)made->links, links_bytes(made), MADV_HUGEPAGE);
+    madvise(made->codes, slots * made->coder.bytes, MADV_HUGEPAGE);
     *index = made;
     return QL_OK;
 }
@@ -239,6 +244,7 @@ static uint32_t beam_add_slots(const ql_hnsw *index, walk *scratch, uint32_t wid
 
     index_distances(index, &scratch->aim, slots, n, distances);
     for (uint32_t i = 0; i < n; i++) {
+        if (scratch->count == width && distances[i] >= scratch->beam[width - 1].distance) continue;
         uint32_t place = beam_add(scratch, width, distances[i], slots[i]);
         if (place >= 2 && place >= first) continue;
         if (place < 2) links_prefetch(index, slots[i]); /* Likely to be opened next. */
@@ -263,33 +269,43 @@ static void walk_start(const ql_hnsw *index, walk *scratch, uint32_t width, uint
     for (uint32_t i = 0; i < scratch->count; i++) visit(scratch, scratch->beam[i].slot);
 }
 
+/* Mark the slot at a place of the beam as open and gather its neighbours that were not seen before. */
+static uint32_t open_place(const ql_hnsw *index, walk *scratch, uint32_t place, uint32_t limit, uint32_t *slots)
+{
+    uint32_t slot = scratch->beam[place].slot;
+    uint32_t n = 0;
+
+    scratch->beam[place].slot |= EXPANDED;
+    for (uint32_t i = 0; i < index->degree; i++) {
+        uint32_t next = link_at(index, slot, i);
+        if (next == QL_NONE) break;
+        if (next >= limit || !visit(scratch, next)) continue;
+        code_prefetch(index, next);
+        slots[n++] = next;
+    }
+    return n;
+}
+
 void index_walk(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost)
 {
     uint32_t slots[DEGREE_MAX];
-    uint32_t at = 0;
+    uint32_t at = 0; /* all places before this one are open */
 
     assert(width <= scratch->width_max && limit <= (uint64_t)scratch->visited_words * 64);
     scratch->count = 0;
     if (!limit) return;
     walk_start(index, scratch, width, limit, cost);
     while (at < scratch->count) {
-        if (scratch->beam[at].slot & EXPANDED) {
-            at++;
-            continue;
-        }
-        uint32_t slot = scratch->beam[at].slot;
+        uint32_t steps = scratch->count == width ? STEPS_FULL : 1;
         uint32_t n = 0;
-        scratch->beam[at].slot |= EXPANDED;
-        for (uint32_t i = 0; i < index->degree; i++) {
-            uint32_t next = link_at(index, slot, i);
-            if (next == QL_NONE) break;
-            if (next >= limit || !visit(scratch, next)) continue;
-            slots[n++] = next;
-            code_prefetch(index, next);
+        for (; at < scratch->count && steps && n + index->degree <= DEGREE_MAX; at++) {
+            if (scratch->beam[at].slot & EXPANDED) continue;
+            n += open_place(index, scratch, at, limit, slots + n);
+            cost->hops++;
+            steps--;
         }
         uint32_t first = beam_add_slots(index, scratch, width, slots, n, cost);
-        cost->hops++;
-        at = first <= at ? first : at + 1;
+        if (first < at) at = first;
     }
     visits_clear(scratch);
     for (uint32_t i = 0; i < scratch->count; i++) scratch->beam[i].slot &= ~EXPANDED;

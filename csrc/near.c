@@ -27,7 +27,7 @@ typedef struct question {
     const ql_vectors *vectors;
     const ql_near_options *options;
     const float *query;  /* as given */
-    float *unit;         /* cosine: of length 1; otherwise a copy */
+    float *unit;         /* for scanning: of length 1 for cosine, otherwise a copy */
     double norm;
     int extreme;         /* query or rows where float32 is not trusted: score all in float64 */
     uint64_t *keys;      /* capacity */
@@ -151,7 +151,11 @@ static void scan(question *ask, uint32_t from, uint32_t until)
 {
     uint32_t slots[SCAN_ROWS];
     uint32_t n = 0;
+    int cosine = ask->vectors->metric == QL_COSINE && ask->norm > 0;
 
+    if (from == until) return;
+    for (uint32_t i = 0; i < ask->vectors->dim; i++)
+        ask->unit[i] = cosine ? (float)(ask->query[i] / ask->norm) : ask->query[i];
     for (uint32_t slot = from; slot < until; slot++) {
         if (!is_match(ask, slot)) continue;
         slots[n++] = slot;
@@ -194,7 +198,7 @@ static int walk_answers(question *ask, const ql_hnsw *index, walk *scratch, uint
 {
     uint32_t trusted = blind ? width - width / 4 : width;
 
-    code_query(&index->coder, ask->query, scratch->room, &scratch->aim);
+    code_query(&index->coder, ask->query, ask->norm, scratch->room, &scratch->aim);
     index_walk(index, scratch, width, limit, ask->cost);
     for (uint32_t i = 0; i < ask->k + ask->k / 2 && i < scratch->count; i++) row_prefetch(ask, scratch->beam[i].slot);
     if (scratch->count < width) trusted = scratch->count;
@@ -239,18 +243,16 @@ static uint32_t beam_width(const ql_vectors *vectors, const ql_near_options *opt
 
 static int question_prepare(question *ask, const float *query)
 {
-    const ql_vectors *vectors = ask->vectors;
-    double square = 0;
+    double dot;
+    double square;
 
-    for (uint32_t i = 0; i < vectors->dim; i++) square += (double)query[i] * query[i];
+    ql_kernels_active()->exact_dot(query, query, ask->vectors->dim, &dot, &square);
     ask->query = query;
     ask->norm = sqrt(square);
     ask->extreme = ask->norm > 0 && !(ask->norm > 1e-15 && ask->norm < 1e15);
     ask->count = 0;
     ask->threshold = -INFINITY;
-    for (uint32_t i = 0; i < vectors->dim; i++)
-        ask->unit[i] = vectors->metric == QL_COSINE && square > 0 ? (float)(query[i] / ask->norm) : query[i];
-    return vectors->metric == QL_COSINE && square == 0; /* Everything scores 0: the smallest nodes win. */
+    return ask->vectors->metric == QL_COSINE && square == 0; /* Everything scores 0: the smallest nodes win. */
 }
 
 static void near_one(question *ask, const ql_hnsw *index, walk *scratch, const float *query, uint32_t width,
