@@ -13,11 +13,11 @@
 #define QL_DIM_MAX 16384                   /* components of a vector */
 #define QL_CONCEPTS_MAX 4294967294         /* node numbers are u32; the last one means "none" */
 #define QL_NONE 4294967295                 /* no node, no slot */
-#define QL_ASSOCIATIONS_MAX 1099511627776  /* 2^40 */
+#define QL_ASSOCIATIONS_MAX 1099511627776  /* 2^40 associations of one store */
 #define QL_TYPES_MAX 4095                  /* association types of one store */
-#define QL_NAMESPACES_MAX 65535
-#define QL_ID_BYTES_MAX 511
-#define QL_TEXT_BYTES_MAX 16777216         /* 16 MiB */
+#define QL_NAMESPACES_MAX 65535            /* namespaces of ids in one store */
+#define QL_ID_BYTES_MAX 511                /* an id, name, alias, source, kind or type, as UTF-8 */
+#define QL_TEXT_BYTES_MAX 16777216         /* a concept's text, as UTF-8: 16 MiB */
 #define QL_DATA_BYTES_MAX 1048576          /* metadata of one concept, as msgpack: 1 MiB */
 #define QL_FORMAT 1                        /* version of the format on disk */
 

@@ -23,6 +23,16 @@ def field(node: ast.AnnAssign) -> str:
     return f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}{default}"
 
 
+def signature(node: ast.ClassDef) -> str:
+    """The call that makes an operator: the arguments of its own constructor, or its fields."""
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+            arguments = ast.unparse(method.args)
+            return f"{node.name}({arguments.removeprefix('self, ').replace('/, ', '')})"
+    fields = [field(x) for x in node.body if isinstance(x, ast.AnnAssign)]
+    return f"{node.name}({', '.join(x for x in fields if 'ClassVar' not in x)})"
+
+
 def operator_classes() -> list[tuple[Path, ast.ClassDef]]:
     """Every public class of the operators' files, by file and in the order written."""
     return [
@@ -43,18 +53,9 @@ def operators() -> str:
         "itself an operator. Fields are parameters; the question travels in the Selection.",
     ]
     for path, node in operator_classes():
-        fields = [field(x) for x in node.body if isinstance(x, ast.AnnAssign)]
-        fields = [x for x in fields if "ClassVar" not in x]
         source = path.relative_to(ROOT)
-        lines += [
-            "",
-            f"## {node.name}",
-            "",
-            "```python",
-            f"{node.name}({', '.join(fields)})",
-            "```",
-        ]
-        lines += ["", ast.get_docstring(node) or "", "", f"Source: [{source}](../{source})"]
+        lines += ["", f"## {node.name}", "", "```text", signature(node), "```"]
+        lines += ["", ast.get_docstring(node) or "", "", f"In [{source}](../{source})."]
     return "\n".join(lines) + "\n"
 
 
