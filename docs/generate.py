@@ -61,23 +61,33 @@ def operators() -> str:
 
 def argument_shown(argument: click.Argument) -> str:
     """STORE, FILE... or [FILE]: as click shows it in a usage line."""
-    shown = argument.human_readable_name + ("..." if argument.nargs != 1 else "")
-    return shown if argument.required else f"[{shown}]"
+    shown = argument.human_readable_name
+    if argument.nargs != 1 and not shown.endswith("..."):
+        shown += "..."
+    return shown if argument.required or shown.startswith("[") else f"[{shown}]"
+
+
+def help_text(command: click.Command) -> list[str]:
+    """The help of a command; paragraphs that click must not wrap become blocks of code."""
+    lines: list[str] = []
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        if paragraph.startswith("\b\n"):
+            lines += ["```text", *paragraph.splitlines()[1:], "```", ""]
+        else:
+            lines += [*paragraph.splitlines(), ""]
+    return lines
 
 
 def command_section(name: str, command: click.Command) -> list[str]:
     """One command: how it is called, its help, and every option."""
     arguments = [x for x in command.params if isinstance(x, click.Argument)]
     usage = " ".join([name, *(argument_shown(x) for x in arguments)])
-    lines = ["", f"## {name}", "", "```", usage, "```", ""]
-    lines += inspect.cleandoc(command.help or "").replace("\b\n", "").splitlines()
-    options = [x for x in command.params if isinstance(x, click.Option) and not x.hidden]
-    if options:
-        lines += ["", "| option | |", "|---|---|"]
-    for option in options:
-        names = ", ".join([*option.opts, *option.secondary_opts])
-        told = (option.help or "").replace("|", "\\|")
-        lines.append(f"| `{names}` | {told} |")
+    lines = ["", f"## {name}", "", "```text", usage, "```", "", *help_text(command)]
+    lines += ["| option | |", "|---|---|"]
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.hidden:
+            names = ", ".join([*option.opts, *option.secondary_opts])
+            lines.append(f"| `{names}` | {(option.help or '').replace('|', '&#124;')} |")
     return lines
 
 
@@ -85,17 +95,21 @@ def command_tree(name: str, command: click.Command) -> list[tuple[str, click.Com
     """Every command that runs something, under its full name."""
     if not isinstance(command, click.Group):
         return [(name, command)]
-    children = sorted(command.commands.items())
-    return [x for child, inner in children for x in command_tree(f"{name} {child}", inner)]
+    context = click.Context(command)
+    children = [(x, command.get_command(context, x)) for x in command.list_commands(context)]
+    return [found for x, child in children if child for found in command_tree(f"{name} {x}", child)]
 
 
 def commands() -> str:
-    """The page of commands, from click's own tree."""
-    from quillian.cli.main import main
+    """The page of commands, from click's own tree, and of exit codes."""
+    from quillian.cli.main import EXIT_CODES, main
 
-    lines = [MADE, "# Commands", "", "Every command answers `--help` with an example."]
+    lines = [MADE, "# Commands", "", "Data goes to standard output, everything else to standard"]
+    lines += ["error. Every command takes `--json` and answers `--help`."]
     for name, command in command_tree("quillian", main):
         lines += command_section(name, command)
+    lines += ["", "# Exit codes", "", "| code | |", "|---|---|"]
+    lines += [f"| {code} | {told} |" for code, told in EXIT_CODES.items()]
     return "\n".join(lines) + "\n"
 
 
