@@ -1,29 +1,36 @@
 """quillian: an embedded graph/vector database engine.
 
 Open a directory, add concepts with texts and vectors, associate them, and ask.
+
+Names load when they are first used (PEP 562), so that the command line answers `--help` without
+NumPy and LMDB.
 """
 
-from .errors import (
-    ClosedError,
-    ConflictError,
-    CorruptError,
-    EmbedderError,
-    InvalidError,
-    LimitError,
-    LockTimeout,
-    NotFoundError,
-    OutOfMemoryError,
-    QuillianError,
-    ReadOnlyError,
-    StorageError,
-)
-from .operators import Above, All, Expand, Named, Near, Top, Where
-from .query import Operator, Query
-from .records import Association, Concept
-from .selection import Question, Selection
-from .snapshot import Snapshot
-from .store import Store, open
-from .transaction import Transaction
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import (
+        ClosedError,
+        ConflictError,
+        CorruptError,
+        EmbedderError,
+        InvalidError,
+        LimitError,
+        LockTimeout,
+        NotFoundError,
+        OutOfMemoryError,
+        QuillianError,
+        ReadOnlyError,
+        StorageError,
+    )
+    from .operators import Above, All, Expand, Named, Near, Top, Where
+    from .query import Operator, Query
+    from .records import Association, Concept
+    from .selection import Question, Selection
+    from .snapshot import Snapshot
+    from .store import Store, open
+    from .transaction import Transaction
 
 __all__ = [
     "Above",
@@ -56,3 +63,26 @@ __all__ = [
     "Where",
     "open",
 ]
+
+_HOMES = {
+    "operators": "Above All Expand Named Near Top Where",
+    "query": "Operator Query",
+    "records": "Association Concept",
+    "selection": "Question Selection",
+    "snapshot": "Snapshot",
+    "store": "Store open",
+    "transaction": "Transaction",
+}
+_HOME_OF = dict.fromkeys(__all__, "errors")
+_HOME_OF |= {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,6 +7,7 @@ all-MiniLM-L6-v2 (Apache-2.0) on WordNet's glosses, whose licence is LICENSE.wor
 """
 
 import gzip
+import io
 import re
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
@@ -25,7 +26,8 @@ _FOLDER = files(__package__) / "bundled"
 def read_corpus() -> Iterator[Item | Edge]:
     """The bundled synsets as items, then their pointers as edges; see reading/wordnet.py."""
     with (_FOLDER / "corpus.jsonl.gz").open("rb") as packed, gzip.open(packed) as stream:
-        yield from read_json_lines(stream, "bundled", fields=Fields(), on_bad=refuse)
+        lines = io.BufferedReader(stream)
+        yield from read_json_lines(lines, "bundled", fields=Fields(), on_bad=refuse)
 
 
 def licence() -> str:

@@ -29,6 +29,7 @@ from .transaction import Transaction
 from .vectors import Progress
 
 MEMORY = ":memory:"
+NO_EMBEDDER = "none"
 LOCK_TIMEOUT_S = 10.0
 
 
@@ -45,8 +46,9 @@ def open(
 
     dim, metric ("cosine", "dot", "l2"): wanted only to create; later, another one is an error.
     embedder: a name ("wordllama", "minilm", an entry point of `quillian.embedders`), an object with
-    `name`, `dim` and `embed`, or "auto" for the best installed one. None: the one that the store
-    was made with; for a new store without dim, the best installed one, if any.
+    `name`, `dim` and `embed`, "auto" for the best installed one, or "none": texts get no vectors
+    through this handle. None: the one that the store was made with; for a new store without dim,
+    the best installed one, if any.
     lock_timeout: seconds that a transaction waits for another writer before LockTimeout.
     """
     return Store(
@@ -100,6 +102,8 @@ class Store:
 
     def _embedder_of(self, given: str | Embedder | None) -> Embedder | None:
         recorded = self._directory.manifest.embedder
+        if given == NO_EMBEDDER:
+            return None
         if recorded is None:
             return None if given is None or isinstance(given, str) else given
         return _loaded(given, recorded)
@@ -275,6 +279,8 @@ def _embedder_name(embedder: str | Embedder | None, dim: int | None) -> str | No
     """Name of the embedder for a new store."""
     if embedder is None:
         return embedders.default_embedder() if dim is None else None
+    if embedder == NO_EMBEDDER:
+        return None
     if embedder == "auto":
         name = embedders.default_embedder()
         if name is None:

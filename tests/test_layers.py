@@ -20,6 +20,7 @@ LAYERS = (
     "query adding linking transaction checking",
     "operators",
     "store",
+    "ingesting exporting conditions diagnosing",  # Whole jobs on a store.
     "__init__",  # The package itself: its public names.
     "cli",
 )

@@ -19,7 +19,7 @@ def json_lines(content: str | bytes, **fields: str) -> tuple[list[Any], list[str
 def test_object_becomes_an_item_with_its_other_fields_as_metadata() -> None:
     line = '{"id": 7, "text": "a", "name": "b", "aliases": ["c"], "kind": "k", "pop": 2.5}\n'
     found, bad = json_lines(line)
-    item = Item("7", "a", "b", ("c",), None, "k", {"pop": 2.5}, place="f.jsonl:1")
+    item = Item("7", "a", "b", ("c",), kind="k", data={"pop": 2.5}, place="f.jsonl:1")
     assert (found, bad) == ([item], [])
 
 

@@ -29,8 +29,8 @@ class Fields:
 def item_from(record: Mapping[str, Any], fields: Fields, place: str) -> Item:
     """The item of a record.
 
-    `aliases`, `source`, `kind`, `data` and `vector` mean what they mean to a store; every field
-    that is none of these is metadata. Without an id the id is a hash of source and text (or name).
+    `aliases source kind since until data vector` mean what they mean to a store; every other field
+    is metadata. Without an id the id is a hash of source and text (or name).
     Raises ValueError with the reason: a field of the wrong type, or neither id, text nor name.
     """
     rest = {key: value for key, value in record.items() if value is not None}
@@ -41,6 +41,7 @@ def item_from(record: Mapping[str, Any], fields: Fields, place: str) -> Item:
     kind = _string(rest.pop("kind", None), "kind")
     aliases = _aliases(rest.pop("aliases", ()))
     vector = _vector(rest.pop("vector", None))
+    since, until = (_time(rest.pop(key, None), key) for key in ("since", "until"))
     data = rest.pop("data", {})
     if not isinstance(data, Mapping):
         raise ValueError(f"want an object in field 'data', got {type(data).__name__}")
@@ -54,6 +55,8 @@ def item_from(record: Mapping[str, Any], fields: Fields, place: str) -> Item:
         aliases=aliases,
         source=source,
         kind=kind,
+        since=since,
+        until=until,
         data={**rest, **data},
         vector=vector,
         place=place,

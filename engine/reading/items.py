@@ -23,6 +23,8 @@ class Item:
     aliases: tuple[str, ...] = ()
     source: str | None = None
     kind: str | None = None
+    since: int | str | None = None
+    until: int | str | None = None
     data: Mapping[str, Any] = field(default_factory=dict, hash=False)
     vector: tuple[float, ...] | None = None
     place: str = ""
@@ -42,6 +44,11 @@ class Edge:
     until: int | str | None = None
     data: Mapping[str, Any] = field(default_factory=dict, hash=False)
     place: str = ""
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it says more than type, weight and confidence."""
+        return bool(self.origin or self.data) or self.since is not None or self.until is not None
 
 
 OnBad = Callable[[BadRecordError], None]

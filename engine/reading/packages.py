@@ -107,4 +107,4 @@ def _edges(package: str, stanza: Stanza, place: str) -> Iterator[Edge]:
                 weights[target] = max(weights.get(target, 0.0), 1 / len(targets))
         for target, weight in weights.items():
             type = relation.lower().replace("-", "_")
-            yield Edge(package, target, type, weight=weight, origin=SOURCE, place=place)
+            yield Edge(package, target, type, weight=weight, place=place)

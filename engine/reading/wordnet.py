@@ -151,4 +151,4 @@ def _synset(line: str, pos: str, names: Names, where: str, on_bad: OnBad) -> Ite
             )
         elif (target_id, symbol) not in seen:  # Two pairs of their words, one association.
             seen.add((target_id, symbol))
-            yield Edge(id, target_id, POINTERS[symbol], origin=SOURCE, place=where)
+            yield Edge(id, target_id, POINTERS[symbol], place=where)

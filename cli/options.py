@@ -1,0 +1,32 @@
+"""Arguments and options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+store_argument: Decorator = click.argument("store", type=click.Path(path_type=Path))
+
+json_option: Decorator = click.option(
+    "--json", "as_json", is_flag=True, help="JSON on standard output and nothing else."
+)
+
+where_option: Decorator = click.option(
+    "--where",
+    "terms",
+    multiple=True,
+    metavar="'FIELD=VALUE'",
+    help="Only concepts that satisfy this; = != > >= < <= ~ (contains); may be given again.",
+)
+
+timeout_option: Decorator = click.option(
+    "--lock-timeout",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for another writer.",
+)
