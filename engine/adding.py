@@ -11,10 +11,10 @@ from . import checks
 from .bindings.limits import CONCEPTS_MAX
 from .drafts import Draft, drafts, fill_vectors
 from .errors import ConflictError, InvalidError, LimitError
+from .indexing import Progress
 from .records import Concept, Time
 from .selection import Float32, Nodes
 from .snapshot import Snapshot
-from .vectors import Progress
 
 
 class Adding(Snapshot):

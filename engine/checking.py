@@ -105,15 +105,19 @@ def _blobs(txn: CatalogTransaction) -> Iterator[Problem]:
 def _vectors(
     directory: Directory, rows: int, owners: dict[int, int], nodes: dict[int, str]
 ) -> Iterator[Problem]:
-    bad, index = directory.vectors().check(rows)
-    for slot in np.asarray(bad).tolist():
+    for slot in np.asarray(directory.vectors().check(rows)).tolist():
         owner = owners.get(slot)
         if owner is None:
             yield Problem("vectors", f"row {slot} of a retired vector is damaged", False)
         else:
             yield Problem("vectors", f"the vector of concept {nodes.get(owner)!r} is damaged", True)
-    if index is not None:
-        yield Problem("index", index, False)
+    try:
+        unreachable = directory.vectors().index.check()
+    except CorruptError as error:
+        yield Problem("index", str(error), False)
+    else:
+        if unreachable:
+            yield Problem("index", f"{unreachable} rows cannot be reached", False)
 
 
 def _associations(directory: Directory, view: Snapshot, nodes: dict[int, str]) -> Iterator[Problem]:

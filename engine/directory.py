@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .associations import AssociationLog
+from .background import Indexer
 from .bindings.limits import DIM_MAX, FORMAT
 from .bindings.vectors import METRICS
 from .catalog import Catalog, CatalogTransaction, Head, Manifest
@@ -28,11 +29,13 @@ from .errors import (
     ReadOnlyError,
     StorageError,
 )
+from .indexing import Progress
 from .layout import CATALOG, GRAPH_LOG, VECTORS, WRITER_LOCK
 from .locking import WriterLock
 from .vectors import VectorLog
 
 CREATE_TIMEOUT_S = 10.0
+INDEX_LOCK_TIMEOUT_S = 5.0
 
 
 class Directory:
@@ -49,6 +52,7 @@ class Directory:
         self._vectors: VectorLog | None = None
         self._seen = -1
         self._lock = threading.RLock()
+        self._indexer = Indexer(self._index_in_background)
         self.catalog = Catalog(path / CATALOG, read_only=read_only)
         self.writer = None if read_only else WriterLock(path / WRITER_LOCK)
         with self.catalog.begin() as txn:
@@ -93,6 +97,7 @@ class Directory:
                 self._close()
 
     def _close(self) -> None:
+        self._indexer.stop()
         self.associations.close()
         if self._vectors is not None:
             self._vectors.close()
@@ -114,6 +119,8 @@ class Directory:
                 self.associations.cut(head)
                 if self.manifest.dim is not None:
                     self.vectors().cut(head)
+                    for draft in (self.path / VECTORS).glob("index-draft-*.tmp"):
+                        _drop_orphan(draft)
         finally:
             self.writer.release()
 
@@ -176,6 +183,57 @@ class Directory:
             if linked:
                 self.associations.publish()
 
+    def index(self, *, timeout: float, threads: int, progress: Progress | None) -> None:
+        """Link all committed rows and publish a new generation; writers wait only at the end."""
+        with self.catalog.begin() as txn:
+            head = txn.head()
+            self.refresh(txn, head)
+        index = self.vectors().index
+        try:
+            index.grow(head.rows, threads, progress)
+        finally:  # Whoever stops it keeps what was linked, if that is worth a file.
+            if index.gained(head):
+                self._publish_index(timeout)
+
+    def _publish_index(self, timeout: float) -> None:
+        index = self.vectors().index
+        draft, covered = index.write()
+        with self.writing(timeout), self.catalog.begin(write=True) as txn:
+            head = txn.head()
+            generation = head.index_generation + 1
+            index.publish(draft, generation)
+            txn.put_head(replace(head, index_generation=generation, index_rows=covered))
+            txn.commit()
+            index.drop_others(generation)
+
+    def finish_index(self, *, timeout: float, threads: int, progress: Progress | None) -> None:
+        """Link and publish every row of a store that is large enough for an index."""
+        self._indexer.stop()
+        with self.catalog.begin() as txn:
+            head = txn.head()
+        if self.manifest.dim is not None and self.vectors().index.is_behind(head):
+            self.index(timeout=timeout, threads=threads, progress=progress)
+
+    def index_state(self, head: Head) -> dict[str, Any]:
+        """Rows that the last generation and this process have linked, and what went wrong."""
+        linked = 0 if self._vectors is None else self._vectors.index.covered
+        failure = self._indexer.failure
+        return {
+            "generation": head.index_generation,
+            "rows": head.index_rows,
+            "rows_linked_here": linked,
+            "rows_behind": head.rows - max(head.index_rows, linked),
+            "failure": None if failure is None else str(failure),
+        }
+
+    def index_if_due(self, head: Head) -> None:
+        """Start linking in the background when enough rows wait for it."""
+        if self.manifest.dim is not None and self.vectors().index.is_due(head):
+            self._indexer.start()
+
+    def _index_in_background(self, progress: Progress) -> None:
+        self.index(timeout=INDEX_LOCK_TIMEOUT_S, threads=1, progress=progress)
+
     def size_bytes(self) -> dict[str, int]:
         """Bytes that the files of each part occupy on disk."""
         sizes = {"catalog": 0, "vectors": 0, "index": 0, "associations": 0}
@@ -189,6 +247,17 @@ class Directory:
             if part is not None:
                 sizes[part] += file.stat().st_blocks * 512
         return sizes
+
+
+def _drop_orphan(draft: Path) -> None:
+    """Remove the unfinished index of a process that is no more."""
+    process = int(draft.stem.rpartition("-")[2])
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        draft.unlink(missing_ok=True)
+    except PermissionError:
+        pass  # Alive, under another user.
 
 
 def _after_fork() -> None:

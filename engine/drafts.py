@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import checks
+from .indexing import Progress
 from .records import Concept, to_ns
-from .vectors import Float32, Progress, as_vectors
+from .vectors import Float32, as_vectors
 
 EMBED_ROWS = 1_024  # Texts per call of the embedder; progress is told between calls.
 

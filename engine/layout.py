@@ -7,6 +7,7 @@ writer.lock                     held by the writing process; its content is that
 vectors/rows-NNN.f32            segments of the vector log (csrc/vectors.c)
 vectors/meta-NNN.slots          node, birth, scale and checksum of each row (csrc/vectors.c)
 vectors/index-NNNNNN.hnsw       generations of the index over a prefix of the rows (csrc/hnsw.c)
+vectors/index-draft-PID.tmp     one that process PID is writing; nobody else looks at it
 graph.log                       the log of associations (csrc/graph.c)
 
 Tables of catalog.mdb: one LMDB tree, the first byte of a key is its table
@@ -73,6 +74,11 @@ edge_of = struct.Struct(">IHI").unpack
 def index_name(generation: int) -> str:
     """File name of a generation of the vector index."""
     return f"index-{generation:06d}.hnsw"
+
+
+def draft_index_name(process: int) -> str:
+    """File name of an index that a process is writing and nobody reads yet."""
+    return f"index-draft-{process}.tmp"
 
 
 def _bounded(key: bytes) -> bytes:

@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,13 +19,13 @@ from .directory import Directory, expect, manifest_of
 from .embedders import Embedder
 from .errors import ClosedError, EmbedderError, InvalidError, ReadOnlyError
 from .filters import Condition
+from .indexing import Progress
 from .operators import Near
 from .query import Operator
 from .records import Concept
 from .selection import Nodes, Question, Selection
 from .snapshot import Key, Snapshot
 from .transaction import Transaction
-from .vectors import Progress
 
 MEMORY = ":memory:"
 NO_EMBEDDER = "none"
@@ -219,24 +218,17 @@ class Store:
     def optimize(self, progress: Progress | None = None, threads: int | None = None) -> None:
         """Finish all index work: link the rows that the index does not cover, and write it out.
 
-        Holds the writer's lock; readers go on.  May be stopped (Ctrl-C) and called again.
+        Readers and writers go on meanwhile.  May be stopped (Ctrl-C) and called again.
         threads: None means up to two.
         """
         if self.read_only:
             raise ReadOnlyError(f"the store {self.path} was opened read-only; open it for writing")
         directory = self._open_directory()
-        with directory.writing(self.lock_timeout), directory.catalog.begin(write=True) as txn:
-            head = txn.head()
-            directory.refresh(txn, head)
-            if head.rows == 0 or not directory.vectors().index_due(head):
-                return
-            log = directory.vectors()
-            log.grow_index(head.rows, threads or min(2, os.cpu_count() or 1), progress)
-            generation = head.index_generation + 1
-            covered = log.write_index(generation)
-            txn.put_head(replace(head, index_generation=generation, index_rows=covered))
-            txn.commit()
-            log.drop_generations(generation)
+        directory.finish_index(
+            timeout=self.lock_timeout,
+            threads=threads or min(2, os.cpu_count() or 1),
+            progress=progress,
+        )
 
     def check(self) -> list[Problem]:
         """Everything that is damaged, checked in full against checksums and cross references."""
@@ -258,7 +250,7 @@ class Store:
                 "dim": manifest.dim,
                 "metric": manifest.metric,
                 "embedder": manifest.embedder,
-                "index": {"rows": head.index_rows, "tail": head.rows - head.index_rows},
+                "index": self._open_directory().index_state(head),
                 "rows": {"live": head.vectors, "retired": head.rows - head.vectors},
                 "size_bytes": self._open_directory().size_bytes(),
                 "created_ns": manifest.created_ns,

@@ -76,6 +76,7 @@ class Transaction(Linking):
             self.abort()
             raise
         self._end()
+        self._directory.index_if_due(self._head)
 
     def _commit(self) -> None:
         head = replace(self._head, updated_ns=time.time_ns())

@@ -6,30 +6,19 @@ snapshots of older heads stay right beside it.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .bindings.hnsw import Hnsw
 from .bindings.vectors import Cost, Vectors
 from .catalog import CatalogTransaction, Head, Manifest
 from .errors import CorruptError, InvalidError
-from .layout import index_name
+from .indexing import VectorIndex
 
 Float32 = NDArray[np.float32]
-Progress = Callable[[str, int, int], None]
-"""Called with (what, done, total) now and then; may raise to stop."""
-
-INDEX_ROWS_MIN = 10_000  # Below this an exact scan is as quick as a walk, and always right.
-INDEX_TAIL_SHARE = 0.05  # A checkpoint is due when the tail passes this share of the rows,
-INDEX_TAIL_ROWS = 20_000  # and at least this many.
-INDEX_STEP_ROWS = 2_048  # Between two steps progress is told and Ctrl-C is heard.
-INDEX_DEGREE = 32
-INDEX_EF_CONSTRUCTION = 200
-INDEX_SEED = 7
 EF_DEFAULT = 96
 
 
@@ -75,14 +64,12 @@ class VectorLog:
             metric=manifest.metric,
             writable=not read_only,
         )
-        self._index: Hnsw | None = None
-        self._generation = 0
+        self.index = VectorIndex(self._rows, folder)
         self._deaths_seen = 0
-        self._lock = threading.Lock()  # Guards refresh and the index's growth.
+        self._lock = threading.Lock()  # The core wants one thread at a time to change rows.
 
     def close(self) -> None:
-        if self._index is not None:
-            self._index.close()
+        self.index.close()
         self._rows.close()
 
     # Following the catalog.
@@ -96,22 +83,13 @@ class VectorLog:
                     raise CorruptError("a retired vector lies beyond the log; run check")
                 self._rows.retire(slots, commit=commit)
                 self._deaths_seen = commit
-            if head.index_generation > self._generation:
-                self._adopt(head)
-
-    def _adopt(self, head: Head) -> None:
-        path = self.folder / index_name(head.index_generation)
-        if not path.exists():
-            return  # A newer generation replaced it meanwhile; the next snapshot will see that one.
-        newer = Hnsw.load(self._rows, str(path))
-        if self._index is None or newer.covered >= self._index.covered:
-            self._index = newer  # The old one is freed when its last search ends.
-        self._generation = head.index_generation
+        self.index.adopt(head)
 
     def cut(self, head: Head) -> None:
         """Forget rows beyond `head`: the tail of a writer that died. Needs the writer's lock."""
-        self._rows.extend(head.rows)
-        self._rows.truncate(head.rows)
+        with self._lock:
+            self._rows.extend(head.rows)
+            self._rows.truncate(head.rows)
 
     # Writing; the caller holds the writer's lock.
 
@@ -122,16 +100,19 @@ class VectorLog:
 
     def append(self, rows: Float32, nodes: NDArray[np.uint32], commit: int) -> int:
         """Append checked rows born at `commit`; returns the first slot."""
-        return self._rows.append(rows, nodes, commit=commit)
+        with self._lock:
+            return self._rows.append(rows, nodes, commit=commit)
 
     def retire(self, slots: Sequence[int], commit: int) -> None:
         """Slots die at `commit`; 0 takes that back."""
-        self._rows.retire(slots, commit=commit)
+        with self._lock:
+            self._rows.retire(slots, commit=commit)
 
     def rollback(self, rows: int, retired: Sequence[int]) -> None:
         """Undo what a failed transaction appended and retired."""
         self.retire(retired, 0)
-        self._rows.truncate(rows)
+        with self._lock:
+            self._rows.truncate(rows)
 
     def sync(self) -> None:
         self._rows.sync()
@@ -159,7 +140,7 @@ class VectorLog:
         """
         return self._rows.near(
             queries,
-            index=None if exact else self._index,
+            index=None if exact else self.index.current,
             k=k,
             ef=ef or max(EF_DEFAULT, k + k // 2),
             count=rows,
@@ -168,56 +149,6 @@ class VectorLog:
             allowed=allowed,
         )
 
-    # The index: derived, replaceable, over a prefix of the rows.
-
-    @property
-    def covered(self) -> int:
-        """Rows that the index links; the tail behind them is scanned exactly."""
-        return 0 if self._index is None else self._index.covered
-
-    def index_due(self, head: Head) -> bool:
-        """Whether the tail is long enough to be worth linking and writing a generation."""
-        tail = head.rows - max(self.covered, head.index_rows)
-        return head.rows >= INDEX_ROWS_MIN and tail > min(
-            max(INDEX_TAIL_ROWS, int(head.rows * INDEX_TAIL_SHARE)), head.rows - 1
-        )
-
-    def grow_index(self, rows: int, threads: int, progress: Progress | None) -> None:
-        """Link rows up to `rows`; searches go on meanwhile."""
-        with self._lock:
-            if self._index is None:
-                self._index = Hnsw.create(
-                    self._rows,
-                    degree=INDEX_DEGREE,
-                    ef_construction=INDEX_EF_CONSTRUCTION,
-                    seed=INDEX_SEED,
-                )
-            index = self._index
-            while index.covered < rows:
-                index.extend(min(index.covered + INDEX_STEP_ROWS, rows), threads=threads)
-                if progress is not None:
-                    progress("index", index.covered, rows)
-
-    def write_index(self, generation: int) -> int:
-        """Write the index as an immutable generation; returns the rows it covers."""
-        assert self._index is not None
-        self._index.save(str(self.folder / index_name(generation)))
-        self._generation = generation
-        return self._index.covered
-
-    def drop_generations(self, keep: int) -> None:
-        """Remove the files of generations before `keep`; maps of them stay valid."""
-        for path in self.folder.glob("index-*.hnsw"):
-            if path.name != index_name(keep):
-                path.unlink(missing_ok=True)
-
-    def check(self, rows: int) -> tuple[NDArray[np.uint32], str | None]:
-        """(slots whose checksum fails among the first `rows`, what is wrong with the index)."""
-        bad = self._rows.check(0, rows, capacity=max(rows, 1))
-        if self._index is None:
-            return bad, None
-        try:
-            unreachable = self._index.check()
-        except CorruptError as error:
-            return bad, str(error)
-        return bad, f"{unreachable} rows cannot be reached" if unreachable else None
+    def check(self, rows: int) -> NDArray[np.uint32]:
+        """Slots whose checksum fails among the first `rows`."""
+        return self._rows.check(0, rows, capacity=max(rows, 1))

@@ -13,7 +13,8 @@ LAYERS = (
     "errors records layout locking",
     "bindings",
     "vectors associations text catalog tiers selection spiking filters bitmaps embedders"
-    " bundle reading cutting coherence checks drafts ledgers plasticity memories genomes blobs"
+    " bundle reading cutting coherence indexing background checks drafts"
+    " ledgers plasticity memories genomes blobs"
     " checkpoints connectomes",
     "directory",
     "snapshot",

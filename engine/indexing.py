@@ -1,0 +1,130 @@
+"""The vector index of one store in this process: links over a prefix of the rows.
+
+Derived and replaceable. It grows in memory while searches go on; now and then it is written out as
+an immutable generation, which the catalog's Head names and other processes map. Rows behind what it
+covers are scanned exactly, so a search is right however far it has come.
+"""
+
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from .bindings.hnsw import Hnsw
+from .bindings.vectors import Vectors
+from .catalog import Head
+from .errors import CorruptError
+from .layout import draft_index_name, index_name
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total) now and then; may raise to stop."""
+
+INDEX_ROWS_MIN = 10_000  # Below this an exact scan is as quick as a walk, and always right.
+INDEX_TAIL_ROWS = 20_000  # A generation is due when the tail behind the last one passes this many
+INDEX_TAIL_SHARE = 0.05  # rows and this share of all.
+INDEX_STEP_ROWS = 2_048  # Between two steps progress is told and Ctrl-C is heard.
+INDEX_DEGREE = 32
+INDEX_EF_CONSTRUCTION = 200
+INDEX_SEED = 7
+
+
+class VectorIndex:
+    """The links that this process searches, and their generations on disk."""
+
+    def __init__(self, rows: Vectors, folder: Path):
+        self._rows = rows
+        self._folder = folder
+        self._generation = 0
+        self._growing = threading.Lock()  # The core wants one thread at a time to extend or save.
+        self.current: Hnsw | None = None
+        self.damage: str | None = None  # Why the last generation cannot be used.
+
+    def close(self) -> None:
+        if self.current is not None:
+            self.current.close()
+
+    @property
+    def covered(self) -> int:
+        """Rows that are linked."""
+        return 0 if self.current is None else self.current.covered
+
+    def adopt(self, head: Head) -> None:
+        """Map the generation that `head` names, if it is newer and covers more than ours."""
+        if head.index_generation <= self._generation or not self._growing.acquire(blocking=False):
+            return
+        try:
+            path = self._folder / index_name(head.index_generation)
+            if head.index_rows > self.covered and path.exists():  # Else a newer one replaced it.
+                self.current, self.damage = Hnsw.load(self._rows, str(path)), None
+        except CorruptError as error:  # Derived data: scan instead, say so, and build it again.
+            self.damage = str(error)
+            warnings.warn(f"{path.name} is damaged, searches scan all rows", stacklevel=2)
+        finally:
+            self._generation = head.index_generation
+            self._growing.release()
+
+    def is_due(self, head: Head) -> bool:
+        """Whether so many rows lie behind the last generation that a new one is worth its cost."""
+        tail = head.rows - head.index_rows
+        enough = max(INDEX_TAIL_ROWS, int(head.rows * INDEX_TAIL_SHARE))
+        needed = tail > enough or head.index_rows == 0 or self.damage is not None
+        return head.rows >= INDEX_ROWS_MIN and needed
+
+    def is_behind(self, head: Head) -> bool:
+        """Whether any row lies behind the last generation of a store that is worth an index."""
+        complete = head.index_rows >= head.rows and self.damage is None
+        return head.rows >= INDEX_ROWS_MIN and not complete
+
+    def gained(self, head: Head) -> bool:
+        """Whether this process has linked all rows, or enough of them for a new generation."""
+        more = self.covered - (0 if self.damage else head.index_rows)
+        return more > 0 and (self.covered >= head.rows or more >= INDEX_ROWS_MIN)
+
+    def grow(self, rows: int, threads: int, progress: Progress | None) -> None:
+        """Link rows up to `rows`; searches go on meanwhile, and stopping keeps what was linked."""
+        with self._growing:
+            if self.current is None:
+                self.current = Hnsw.create(
+                    self._rows,
+                    degree=INDEX_DEGREE,
+                    ef_construction=INDEX_EF_CONSTRUCTION,
+                    seed=INDEX_SEED,
+                )
+            index = self.current
+            while index.covered < rows:
+                index.extend(min(index.covered + INDEX_STEP_ROWS, rows), threads=threads)
+                if progress is not None:
+                    progress("index", index.covered, rows)
+
+    def write(self) -> tuple[Path, int]:
+        """Write the links under a name of this process; returns its path and the rows it covers."""
+        with self._growing:
+            assert self.current is not None
+            path = self._folder / draft_index_name(os.getpid())
+            self.current.save(str(path))
+            return path, self.current.covered
+
+    def publish(self, draft: Path, generation: int) -> None:
+        """Give a written index its generation's name. The caller holds the writer's lock."""
+        draft.rename(self._folder / index_name(generation))
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        self._generation = generation
+        self.damage = None
+
+    def drop_others(self, generation: int) -> None:
+        """Remove the files of all other generations; maps of them stay valid."""
+        for path in self._folder.glob("index-*.hnsw"):
+            if path.name != index_name(generation):
+                path.unlink(missing_ok=True)
+
+    def check(self) -> int:
+        """How many linked rows no search can reach; CorruptError on broken links."""
+        if self.damage is not None:
+            raise CorruptError(self.damage)
+        with self._growing:
+            return 0 if self.current is None else self.current.check()

@@ -1,0 +1,154 @@
+"""The index grows in the background and is published for other processes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import quillian as ql
+from numpy.typing import NDArray
+from quillian import indexing
+
+DIM, ROWS = 16, 3_000
+ASK = """
+import json, sys, numpy as np, quillian as ql
+with ql.open(sys.argv[1], read_only=True) as store:
+    rows = np.random.default_rng(5).normal(size=(20, 16)).astype(np.float32)
+    found = [store.search(vector=row, k=10) for row in rows]
+    distances = sum(made.step.cost["distances"] for made in found)
+    print(json.dumps([[made.ids.tolist() for made in found], distances]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "INDEX_ROWS_MIN", 1_000)
+    monkeypatch.setattr(indexing, "INDEX_TAIL_ROWS", 500)
+    monkeypatch.setattr(indexing, "INDEX_STEP_ROWS", 256)
+
+
+@pytest.fixture
+def rows() -> NDArray[np.float32]:
+    return np.random.default_rng(4).normal(size=(ROWS, DIM)).astype(np.float32)
+
+
+@pytest.fixture
+def grown(path: Path, rows: NDArray[np.float32]) -> Iterator[ql.Store]:
+    with ql.open(path, dim=DIM) as store:
+        store.add_many(vectors=rows)
+        store.optimize()
+        yield store
+
+
+def recall(store: ql.Store, k: int = 10) -> float:
+    hits = 0
+    queries = np.random.default_rng(5).normal(size=(20, DIM)).astype(np.float32)
+    with store.snapshot() as view:
+        for query in queries:
+            exact = view.near(query, k, exact=True)
+            hits += np.isin(view.near(query, k).ids, exact.ids).sum()
+    return float(hits / (20 * k))
+
+
+def test_optimize_links_every_row_and_recall_holds(grown: ql.Store) -> None:
+    state = grown.stats()["index"]
+    assert (state["generation"], state["rows"], state["rows_behind"]) == (1, ROWS, 0)
+    found = grown.search(vector=np.ones(DIM))
+    assert found.step is not None
+    assert found.step.cost["distances"] < ROWS  # It walks, and does not scan.
+    assert recall(grown) >= 0.95
+    assert grown.check() == []
+
+
+def test_small_stores_need_no_index(store: ql.Store) -> None:
+    store.add("x", vector=np.ones(8))
+    store.optimize()
+    assert store.stats()["index"]["generation"] == 0
+
+
+def test_background_thread_links_after_a_commit_and_ends(
+    path: Path, rows: NDArray[np.float32]
+) -> None:
+    with ql.open(path, dim=DIM) as store:
+        store.add_many(vectors=rows)
+        store._directory._indexer.wait()
+        state = store.stats()["index"]
+        assert (state["rows"], state["failure"]) == (ROWS, None)
+        store.add_many(vectors=rows[:100] + 1)  # A short tail is scanned, not linked.
+        store._directory._indexer.wait()
+        assert store.stats()["index"]["rows_behind"] == 100
+        assert store.search(vector=rows[7] + 1, k=1)[0].node == ROWS + 7
+
+
+def test_tail_and_deaths_are_seen_at_once(grown: ql.Store, rows: NDArray[np.float32]) -> None:
+    grown.add("new", id="new", vector=rows[3] * 1.001)
+    best = grown.search(vector=rows[3], k=2)
+    assert {row.node for row in best} == {3, ROWS}
+    grown.forget(3)
+    assert grown.search(vector=rows[3], k=1)[0].id == "new"
+
+
+def test_another_process_maps_the_published_generation(grown: ql.Store) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", ASK, str(grown.path)], capture_output=True, text=True, check=True
+    )
+    ids, distances = json.loads(answer.stdout)
+    queries = np.random.default_rng(5).normal(size=(20, DIM)).astype(np.float32)
+    assert ids == [grown.search(vector=query, k=10).ids.tolist() for query in queries]
+    assert distances < 20 * ROWS
+
+
+def test_reopened_store_searches_through_its_index(
+    grown: ql.Store, rows: NDArray[np.float32]
+) -> None:
+    path, before = grown.path, grown.search(vector=rows[0]).ids.tolist()
+    grown.close()
+    with ql.open(path) as again:
+        assert again.search(vector=rows[0]).ids.tolist() == before
+        assert again.stats()["index"]["rows_linked_here"] == ROWS
+
+
+def test_a_newer_generation_replaces_the_file_of_the_old_one(grown: ql.Store) -> None:
+    grown.add_many(vectors=np.random.default_rng(6).normal(size=(700, DIM)))
+    grown.optimize()
+    files = [file.name for file in (grown.path / "vectors").glob("index-*")]
+    assert files == [f"index-{grown.stats()['index']['generation']:06d}.hnsw"]
+    assert grown.stats()["index"]["rows"] == ROWS + 700
+
+
+def test_stopping_keeps_what_was_linked(path: Path, rows: NDArray[np.float32]) -> None:
+    def stop(what: str, done: int, total: int) -> None:
+        if done > 1_500:
+            raise KeyboardInterrupt
+
+    with ql.open(path, dim=DIM) as store:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(indexing, "INDEX_ROWS_MIN", 10**9)
+            store.add_many(vectors=rows)
+        with pytest.raises(KeyboardInterrupt):
+            store.optimize(progress=stop)
+        assert 1_500 < store.stats()["index"]["rows"] < ROWS
+        store.optimize()
+        assert store.stats()["index"]["rows"] == ROWS
+
+
+def test_a_damaged_index_is_named_scanned_around_and_built_again(
+    grown: ql.Store, rows: NDArray[np.float32]
+) -> None:
+    path = grown.path
+    grown.close()
+    (file,) = (path / "vectors").glob("index-*")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 255
+    file.write_bytes(content)
+    with ql.open(path) as store:
+        with pytest.warns(UserWarning, match="is damaged"):
+            assert store.search(vector=rows[9], k=1)[0].node == 9
+        assert [(p.part, p.lost) for p in store.check()] == [("index", False)]
+        store.optimize()
+        assert store.check() == []
+    with ql.open(path) as store:
+        assert store.check() == []
