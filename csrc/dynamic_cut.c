@@ -70,30 +70,39 @@ _Static_assert(QL_DYNAMIC_WITNESSES_MAX == 64, "masks are 64 bits");
 
 /* ---- the lightest vertex ---- */
 
-static void heap_settle(ql_dynamic *d, uint32_t at)
+static void heap_put(ql_dynamic *d, uint32_t at, uint32_t v)
 {
-    const uint32_t v = d->heap[at];
-    const uint64_t degree = d->degrees[v];
-    while (at > 0 && d->degrees[d->heap[(at - 1) / 2]] > degree) {
-        d->heap[at] = d->heap[(at - 1) / 2];
-        d->positions[d->heap[at]] = at;
-        at = (at - 1) / 2;
-    }
-    for (uint64_t child = 2 * (uint64_t)at + 1; child < d->n; child = 2 * (uint64_t)at + 1) {
-        if (child + 1 < d->n && d->degrees[d->heap[child + 1]] < d->degrees[d->heap[child]]) child++;
-        if (d->degrees[d->heap[child]] >= degree) break;
-        d->heap[at] = d->heap[child];
-        d->positions[d->heap[at]] = at;
-        at = (uint32_t)child;
-    }
     d->heap[at] = v;
     d->positions[v] = at;
+}
+
+static void heap_rise(ql_dynamic *d, uint32_t v)
+{
+    uint32_t at = d->positions[v];
+    while (at > 0 && d->degrees[d->heap[(at - 1) / 2]] > d->degrees[v]) {
+        heap_put(d, at, d->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    heap_put(d, at, v);
+}
+
+static void heap_sink(ql_dynamic *d, uint32_t v)
+{
+    uint32_t at = d->positions[v];
+    for (uint64_t child = 2 * (uint64_t)at + 1; child < d->n; child = 2 * (uint64_t)at + 1) {
+        if (child + 1 < d->n && d->degrees[d->heap[child + 1]] < d->degrees[d->heap[child]]) child++;
+        if (d->degrees[d->heap[child]] >= d->degrees[v]) break;
+        heap_put(d, at, d->heap[child]);
+        at = (uint32_t)child;
+    }
+    heap_put(d, at, v);
 }
 
 static void change_degree(ql_dynamic *d, uint32_t v, int64_t by)
 {
     d->degrees[v] += (uint64_t)by;
-    heap_settle(d, d->positions[v]);
+    if (by < 0) heap_rise(d, v);
+    else heap_sink(d, v);
 }
 
 /* ---- the changing graph ---- */
@@ -448,7 +457,7 @@ int ql_dynamic_open(const ql_csr *graph, const uint32_t *weights, uint64_t seed,
             if (status != QL_OK) goto failed;
             if (v != t) d->degrees[v] += weight;
         }
-    for (uint32_t v = n; v-- > 0;) heap_settle(d, v);
+    for (uint32_t at = n; at-- > 0;) heap_sink(d, d->heap[at]); /* From the bottom: what is below is in order. */
     status = recompute(d);
     if (status != QL_OK) goto failed;
     d->stats = (ql_dynamic_stats){0};
@@ -534,7 +543,8 @@ int ql_dynamic_check(const ql_dynamic *dynamic)
                 weights[__builtin_ctzll(bits)] += arc->weight;
         }
         if (degree != dynamic->degrees[v] || dynamic->heap[dynamic->positions[v]] != v) return QL_E_CORRUPT;
-        if (degree < dynamic->degrees[dynamic->heap[0]]) return QL_E_CORRUPT;
+        const uint32_t above = dynamic->heap[(dynamic->positions[v] - (dynamic->positions[v] > 0)) / 2];
+        if (degree < dynamic->degrees[above]) return QL_E_CORRUPT;
     }
     for (uint32_t i = 0; i < QL_DYNAMIC_WITNESSES_MAX; i++)
         if ((dynamic->taken >> i & 1) && weights[i] != dynamic->witnesses[i].weight) return QL_E_CORRUPT;

@@ -59,6 +59,15 @@ def test_value_equals_the_static_cut_after_each_update(heaviest: int) -> None:
     assert raised > 50
 
 
+def test_degrees_are_in_order_from_the_start() -> None:
+    rng = np.random.default_rng(37)
+    for _ in range(500):
+        graph = random_graph(rng, 40, 50)
+        dynamic = DynamicCut(graph)
+        dynamic.verify()
+        assert dynamic.value == global_cut(graph).value
+
+
 def test_value_equals_igraph_after_each_update() -> None:
     rng = np.random.default_rng(31)
     for _ in range(10):
