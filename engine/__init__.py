@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         ReadOnlyError,
         StorageError,
     )
-    from .operators import Above, All, Expand, Named, Near, Top, Where
+    from .operators import Above, All, Expand, Named, Near, Spike, Top, Where
     from .query import Operator, Query
     from .records import Association, Concept
     from .selection import Question, Selection
@@ -56,6 +56,7 @@ __all__ = [
     "ReadOnlyError",
     "Selection",
     "Snapshot",
+    "Spike",
     "StorageError",
     "Store",
     "Top",
@@ -65,7 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "operators": "Above All Expand Named Near Top Where",
+    "operators": "Above All Expand Named Near Spike Top Where",
     "query": "Operator Query",
     "records": "Association Concept",
     "selection": "Question Selection",

@@ -3,5 +3,6 @@
 from .expanding import Expand
 from .filtering import Above, Top, Where
 from .finding import All, Named, Near
+from .spiking import Spike
 
-__all__ = ["Above", "All", "Expand", "Named", "Near", "Top", "Where"]
+__all__ = ["Above", "All", "Expand", "Named", "Near", "Spike", "Top", "Where"]
