@@ -24,7 +24,20 @@ if TYPE_CHECKING:
         ReadOnlyError,
         StorageError,
     )
-    from .operators import Above, All, Expand, Named, Near, Spike, Top, Where
+    from .operators import (
+        Above,
+        All,
+        Boundary,
+        Communities,
+        Cut,
+        Expand,
+        Named,
+        Near,
+        Spike,
+        Tie,
+        Top,
+        Where,
+    )
     from .query import Operator, Query
     from .records import Association, Concept
     from .selection import Question, Selection
@@ -36,10 +49,13 @@ __all__ = [
     "Above",
     "All",
     "Association",
+    "Boundary",
     "ClosedError",
+    "Communities",
     "Concept",
     "ConflictError",
     "CorruptError",
+    "Cut",
     "EmbedderError",
     "Expand",
     "InvalidError",
@@ -59,6 +75,7 @@ __all__ = [
     "Spike",
     "StorageError",
     "Store",
+    "Tie",
     "Top",
     "Transaction",
     "Where",
@@ -66,7 +83,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "operators": "Above All Expand Named Near Spike Top Where",
+    "operators": "Above All Boundary Communities Cut Expand Named Near Spike Tie Top Where",
     "query": "Operator Query",
     "records": "Association Concept",
     "selection": "Question Selection",

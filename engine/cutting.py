@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .bindings.csr import Csr, build
 from .bindings.cut import global_cut
+from .bindings.edges import Edges
 from .bindings.flow import Flow, FlowCut
+from .bindings.graph_view import GraphView
 from .errors import InvalidError
 
 UInt64 = NDArray[np.uint64]
@@ -99,6 +101,26 @@ def network(
     return Network(numbers, Csr(offsets, rows, units), sums, quantum)
 
 
+def network_of(
+    graph: GraphView, nodes: ArrayLike | None = None, types: list[int] | None = None
+) -> Network:
+    """The network of the associations between some concepts, or of all that have any.
+
+    Both directions and all types of a pair add up.  Associations of weight 0 or less hold nothing
+    together and are left out.  Cost: the associations that leave `nodes`, or all of them.
+    """
+    edges: Edges
+    if nodes is None:
+        edges = graph.edges()
+    else:
+        edges = graph.neighbours(np.unique(np.asarray(nodes, np.uint64)), types=types)[0]
+    kept = edges["weight"] > 0
+    if types is not None and nodes is None:
+        kept &= np.isin(edges["type"], types)
+    edges = edges[kept]
+    return network(edges["source"], edges["target"], edges["weight"], nodes)
+
+
 def cut_of(net: Network, side: NDArray[np.bool_]) -> Cut:
     """The cut that a set of positions (n,) bool makes, given from its smaller side."""
     if 2 * int(side.sum()) > len(side):
@@ -123,6 +145,15 @@ def min_cut(net: Network, seed: int = 0) -> Cut:
     Raises InvalidError for fewer than 2 nodes.
     """
     return cut_of(net, global_cut(net.graph, seed).side)
+
+
+def lightest_cut(net: Network, source: int | None = None, target: int | None = None) -> Cut:
+    """The cut between two nodes, or with neither given the lightest of all."""
+    if source is None and target is None:
+        return min_cut(net)
+    if source is None or target is None:
+        raise InvalidError("want a source and a target, or neither")
+    return cut_between(net, [source], [target])
 
 
 def cut_between(net: Network, sources: ArrayLike, targets: ArrayLike) -> Cut:

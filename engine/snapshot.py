@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import bitmaps, blobs, embedders, filters
+from . import bitmaps, blobs, cutting, embedders, filters
 from .associations import type_numbers
 from .bindings.graph import Edges, GraphView
 from .bindings.limits import EDGE_DATA
@@ -294,3 +294,18 @@ class Snapshot:
                     ids[node] = self.get(node).id
             data = self._catalog.edge((source, type, target)) if flags & EDGE_DATA else {}
             yield Association(ids[source], ids[target], self.type_name(type), weight, **data)
+
+    def min_cut(
+        self,
+        ids: Sequence[Key] | None = None,
+        source: Key | None = None,
+        target: Key | None = None,
+    ) -> cutting.Cut:
+        """The lightest cut among some concepts, or all: what must go for them to fall apart.
+
+        Weights of both directions and all types add up; exact.  source, target: the cut between
+        these two.  The cut of a raw knowledge graph is usually one leaf: say which concepts.
+        """
+        nodes = self.all_nodes() if ids is None else [self.get(key).node for key in ids]
+        ends = [None if key is None else self.get(key).node for key in (source, target)]
+        return cutting.lightest_cut(cutting.network_of(self.graph, nodes), *ends)
