@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NEAREST = "an instrument with strings played with a bow"
 FILTERED = "something sour and yellow"
 FILTER = {"topic": "food"}
-START = "france.n.01"
+START = "happiness.n.02"
 NEIGHBOURS = 8
 
 
@@ -118,11 +118,11 @@ def show(report: dict[str, Any], answers: list[dict[str, Any]], store: Path | No
     scored = {"score": "score", "concept": "id", "text": "text"}
     linked = {"association": "name", "concept": "id", "text": "text"}
     for answer, columns in zip(answers, (scored, scored, linked), strict=True):
-        click.echo()
+        rendering.blank()
         rendering.heading(answer["question"])
         rendering.code(answer["python"])
         rendering.table(columns, answer["rows"])
-    click.echo()
+    rendering.blank()
     if store is None:
         rendering.note("keep the store:  quillian demo STORE")
     else:

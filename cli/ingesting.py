@@ -63,7 +63,14 @@ DEFAULT_PLACE = ""
     show_default=True,
     help="What to do with an id that the store has.",
 )
-@click.option("--batch", type=click.IntRange(1), default=8192, show_default=True, metavar="N")
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=8192,
+    show_default=True,
+    metavar="N",
+    help="Records per commit.",
+)
 @click.option("--embedder", help="Embedder of a new store; see `quillian doctor`.")
 @click.option("--no-embed", is_flag=True, help="Give texts no vectors.")
 @click.option(

@@ -60,12 +60,12 @@ def show_concept(found: dict[str, Any], limit: int) -> None:
     around = {"out", "in", "id", "node"}
     rendering.facts({k: v for k, v in found.items() if k not in around}, "  ")
     rows = [
-        [arrow, edge["association"], edge[end], f"{edge.get('weight', 1.0):g}"]
+        [arrow, edge["association"], f"{edge.get('weight', 1.0):g}", edge[end]]
         for way, arrow, end in (("out", "->", "target"), ("in", "<-", "source"))
         for edge in found[way]
     ]
     if rows:
-        columns = {"": "dim", "type": "name", "concept": "id", "weight": "score"}
+        columns = {"": "dim", "type": "name", "weight": "score", "concept": "id"}
         rendering.table(columns, rows[:limit])
     if len(rows) > limit:
         rendering.note(f"{len(rows) - limit:,} more; see --neighbours")

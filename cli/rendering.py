@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PLAIN_WIDTH = 100
+COLUMN_WIDTH_MAX = 36
 PROGRESS_S = 2.0
 
 
@@ -48,6 +49,15 @@ def heading(text: str) -> None:
         rich.print(f"[bold]{_escaped(text)}[/bold]")
 
 
+def blank() -> None:
+    """An empty line."""
+    rich = console()
+    if rich is None:
+        click.echo()
+    else:
+        rich.print()
+
+
 def code(text: str) -> None:
     """The Python that does what is shown."""
     rich = console()
@@ -75,16 +85,17 @@ def rich_table(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> Any
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    for name, style in columns.items():
-        last = style == "text"
-        justify: Any = "right" if style == "score" else "left"
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", expand=True)
+    for index, (name, style) in enumerate(columns.items()):
+        width = max(len(name), *(len(row[index]) for row in rows))
+        last = index == len(columns) - 1
         made.add_column(
             name,
             style=STYLES[style],
-            justify=justify,
+            justify="right" if style == "score" else "left",
             no_wrap=True,
             overflow="ellipsis",
+            width=None if last else min(width, COLUMN_WIDTH_MAX),
             ratio=1 if last else None,
         )
     for row in rows:
@@ -167,7 +178,8 @@ class Meter:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30))
-        self._bar = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
+        err = Console(stderr=True)
+        self._bar = Progress(*columns, TimeElapsedColumn(), console=err, transient=True)
         self._bar.start()
         self._task = self._bar.add_task("reading", total=None)
 

@@ -315,7 +315,7 @@ def test_demo_answers_three_questions() -> None:
     assert (report["concepts"], report["associations"]) == (2321, 6134)
     assert "violin.n.01" in [id for _, id, _ in nearest["rows"]]
     assert len(filtered["rows"]) == 5
-    assert ["part_meronym", "paris.n.01"] in [row[:2] for row in neighbours["rows"]]
+    assert ["antonym", "sadness.n.01"] in [row[:2] for row in neighbours["rows"]]
 
 
 def test_demo_can_keep_its_store(tmp_path: Path) -> None:
@@ -335,3 +335,18 @@ def test_exit_codes_are_the_documented_ones() -> None:
     codes = {value for name, value in vars(cli).items() if re.fullmatch(r"EXIT_[A-Z_]+", name)
              and isinstance(value, int)}  # fmt: skip
     assert codes == set(EXIT_CODES)
+
+
+def test_guide_names_only_options_that_exist_and_the_json_of_its_example_runs(brain: Path) -> None:
+    guide = (Path(__file__).parent.parent / "docs/cli.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"--[a-z-]+", "".join(run(x, "--help").stdout for x in COMMANDS)))
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", guide)) <= known
+    (example,) = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    (report,) = lines(run("ingest", "new", "-", "--no-embed", "--json", input=example))
+    assert (report["added"], report["associations"]) == (2, 1)
+
+
+def test_completion_is_clicks_own() -> None:
+    result = CliRunner().invoke(main, [], env={"_QUILLIAN_COMPLETE": "bash_source"},
+                                prog_name="quillian")  # fmt: skip
+    assert "_quillian_completion" in result.stdout
