@@ -350,3 +350,14 @@ def test_completion_is_clicks_own() -> None:
     result = CliRunner().invoke(main, [], env={"_QUILLIAN_COMPLETE": "bash_source"},
                                 prog_name="quillian")  # fmt: skip
     assert "_quillian_completion" in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_documented(name: str) -> None:
+    page = (Path(__file__).parent.parent / "docs/commands.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## quillian {name}\n")[2].partition("\n## ")[0]
+    options = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", section))
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    wanted = {x for p in command.params if isinstance(p, click.Option) for x in p.opts}
+    assert wanted <= options
