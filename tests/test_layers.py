@@ -12,6 +12,7 @@ from sources import ROOT, c_files, package_modules
 LAYERS = (
     "errors records layout locking",
     "bindings",
+    "kernels hashing regular patterns",
     "vectors associations text catalog tiers selection spiking filters bitmaps embedders"
     " bundle reading cutting coherence indexing background checks drafts"
     " ledgers plasticity memories genomes blobs"
