@@ -23,6 +23,28 @@ void *ql_alloc_aligned(size_t count, size_t size_bytes, size_t alignment);
 void *ql_realloc(void *block, size_t count, size_t size_bytes);
 void ql_free(void *block);
 
+/* screen.c: rows and queries as 8-bit codes with bounds, to rule out most rows without reading their floats.
+ * The score of row i is at most scale*q.scale*(codes . q.codes) + error*q.norm + length*q.error + bias + q.bias.
+ * Codes stand in tiles of 64 rows, size_bytes each (dim rounded up to 8): component j of row r of a tile is its byte
+ * (j/4)*256 + r*4 + j%4, as value + 128.  So a register holds many rows, and no sum goes across it. */
+#define QL_TILE_ROWS 64
+typedef struct ql_screen_rows {
+    uint8_t *codes; /* whole tiles, as the four arrays of numbers below */
+    float *scale;
+    float *error;
+    float *length;
+    float *bias;
+    uint32_t size_bytes;
+} ql_screen_rows;
+typedef struct ql_screen_query {
+    const int8_t *codes; /* size_bytes of them, in order */
+    int32_t sum;         /* of the codes */
+    float scale;
+    float norm;
+    float error;
+    float bias;
+} ql_screen_query;
+
 /* The table of kernels of one instruction set; dispatch.c chooses it once.
  * dot and l2 score n gathered or consecutive rows: rows[i] are pointers to float rows of dim components.
  * All accumulate in float32, in the one order that kernels_portable.c defines: every table gives the same bits. */
@@ -33,6 +55,14 @@ typedef struct ql_kernels {
     /* Up to any n rows against one query, the query kept in registers or L1; results into out[n]. */
     void (*dot_rows)(const float *query, uint32_t dim, const float *const *rows, uint32_t n, float *out);
     void (*l2_rows)(const float *query, uint32_t dim, const float *const *rows, uint32_t n, float *out);
+    /* dot(query, row) and dot(row, row) in one pass, for cosine. */
+    void (*dot_square_rows)(const float *query, uint32_t dim, const float *const *rows, uint32_t n, float *dots,
+                            float *squares);
+    void (*widen_f16)(const uint16_t *halves, uint64_t n, float *out); /* IEEE half to float, exact */
+    /* One row as codes, with what coding lost: see kernels_portable.c. codes: dim rounded up to 32 of them, in order. */
+    void (*encode)(const float *row, uint32_t dim, int8_t *codes, float *scale, float *error, float *square);
+    /* Bit r is set unless row r of the tile is certain to score at most `worst`. */
+    uint64_t (*screen)(const ql_screen_query *query, const ql_screen_rows *rows, uint64_t tile, float worst);
     uint32_t (*crc32c)(uint32_t crc, const uint8_t *data, size_t size_bytes);
     /* Integer sums of query[j]*rows[i][j] over bytes, a multiple of 64; exact, so the same everywhere. */
     void (*code_rows)(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, uint32_t n, int32_t *out);
@@ -47,6 +77,7 @@ void ql_exact_dot_portable(const float *query, const float *row, uint32_t dim, d
 double ql_exact_l2_portable(const float *query, const float *row, uint32_t dim);
 
 uint32_t ql_crc32c_portable(uint32_t crc, const uint8_t *data, size_t size_bytes); /* crc32c.c, for the tables */
+void ql_encode_portable(const float *row, uint32_t dim, int8_t *codes, float *scale, float *error, float *square);
 
 extern const ql_kernels ql_kernels_portable;
 #if defined(__x86_64__)
@@ -56,6 +87,24 @@ extern const ql_kernels ql_kernels_avx512;
 #elif defined(__aarch64__)
 extern const ql_kernels ql_kernels_neon;
 #endif
+/* score.c: up to QL_SCORE_ROWS rows by any metric; query_square = dot(query, query), for cosine only.
+ * QL_E_INVALID if a score is not finite; scores are unspecified then. */
+#define QL_SCORE_ROWS 64
+int ql_score_block(const ql_kernels *table, int metric, const float *query, uint32_t dim, float query_square,
+                   const float *const *rows, uint32_t n, float *scores);
+int ql_is_finite(const float *values, uint64_t n);
+
+int ql_square_is_comfortable(float square); /* neither so small nor so large that its sum lost components */
+
+/* screen.c. make: room for n rows, zeroed; what is there must be freed even after a failure. */
+int ql_screen_rows_make(uint64_t n, uint32_t dim, ql_screen_rows *rows);
+void ql_screen_rows_free(ql_screen_rows *rows);
+/* codes: room for dim rounded up to 32, from now on as scratch (row) or for as long as `coded` is used (query). */
+void ql_screen_encode_row(const ql_kernels *table, int metric, const float *row, uint32_t dim, int8_t *codes,
+                          ql_screen_rows *rows, uint64_t i);
+void ql_screen_encode_query(const ql_kernels *table, int metric, const float *query, uint32_t dim, int8_t *codes,
+                            ql_screen_query *coded);
+
 const ql_kernels *ql_kernels_active(void); /* dispatch.c; never NULL; cheap enough to call once per query */
 
 /* Code between these two may use the named instruction sets; no per-file flags, on gcc and clang alike. */

@@ -6,17 +6,19 @@
  * name "fma", so no compiler can fuse. */
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 #include "internal.h"
 
-#define LANES  32
-#define WIDTH  8
-#define ALWAYS static inline __attribute__((always_inline))
+#define LANES    32
+#define WIDTH    8
+#define ROUNDING 12582912.0f /* see kernels_portable.c */
+#define ALWAYS   static inline __attribute__((always_inline))
 
 enum { DOT, L2 };
 
-QL_TARGET_BEGIN("avx2,sse4.2")
+QL_TARGET_BEGIN("avx2,f16c,sse4.2")
 
 /* Fold halves: 16 and 8 between registers, 4, 2 and 1 inside. */
 ALWAYS float folded(const __m256 *sums)
@@ -198,6 +200,161 @@ static double exact_l2(const float *query, const float *row, uint32_t dim)
     return folded_exact(sums);
 }
 
+/* One row at a time: its eight sums already hide the latency. */
+static void dot_square_rows(const float *query, uint32_t dim, const float *const *rows, uint32_t n,
+                            float *dots, float *squares)
+{
+    uint32_t whole = dim / LANES * LANES;
+
+    for (uint32_t r = 0; r < n; r++) {
+        __m256 sums[2][4];
+
+        for (int g = 0; g < 4; g++) sums[0][g] = sums[1][g] = _mm256_setzero_ps();
+        for (uint32_t i = 0; i < whole; i += LANES)
+            for (int g = 0; g < 4; g++) {
+                __m256 row = _mm256_loadu_ps(rows[r] + i + WIDTH * g);
+
+                sums[0][g] = added(DOT, sums[0][g], row, _mm256_loadu_ps(query + i + WIDTH * g));
+                sums[1][g] = added(DOT, sums[1][g], row, row);
+            }
+        for (int g = 0; g < 4 && whole < dim; g++) {
+            __m256i mask = mask_of((int)(dim - whole) - WIDTH * g);
+            __m256 row = _mm256_maskload_ps(rows[r] + whole + WIDTH * g, mask);
+            __m256 part = _mm256_maskload_ps(query + whole + WIDTH * g, mask);
+
+            sums[0][g] = added(DOT, sums[0][g], row, part);
+            sums[1][g] = added(DOT, sums[1][g], row, row);
+        }
+        dots[r] = folded(sums[0]);
+        squares[r] = folded(sums[1]);
+    }
+}
+
+static void widen_f16(const uint16_t *halves, uint64_t n, float *out)
+{
+    uint64_t i = 0;
+
+    for (; i + WIDTH <= n; i += WIDTH)
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(halves + i))));
+    for (; i < n; i++) out[i] = _cvtsh_ss(halves[i]);
+}
+
+/* The largest size of each of eight lanes; a NaN is passed over, and shows in the square. */
+ALWAYS __m256 larger(__m256 size, __m256 part)
+{
+    return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), part), size);
+}
+
+static float largest(const float *row, uint32_t dim)
+{
+    __m256 sizes[4];
+    uint32_t i = 0;
+    __m128 four;
+
+    for (int g = 0; g < 4; g++) sizes[g] = _mm256_setzero_ps();
+    for (; i + LANES <= dim; i += LANES)
+        for (int g = 0; g < 4; g++)
+            sizes[g] = larger(sizes[g], _mm256_loadu_ps(row + i + WIDTH * g));
+    for (; i < dim; i += WIDTH)
+        sizes[0] = larger(sizes[0], _mm256_maskload_ps(row + i, mask_of((int)(dim - i))));
+    sizes[0] = _mm256_max_ps(_mm256_max_ps(sizes[0], sizes[1]), _mm256_max_ps(sizes[2], sizes[3]));
+    four = _mm_max_ps(_mm256_castps256_ps128(sizes[0]), _mm256_extractf128_ps(sizes[0], 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+/* 32 components: codes out, squared residuals and squares added to the lanes. */
+ALWAYS void encode_block(const __m256 *parts, float scale, float inverse, int8_t *codes,
+                         __m256 *residuals, __m256 *squares)
+{
+    __m256 rounding = _mm256_set1_ps(ROUNDING);
+    __m256i whole[4];
+    __m256i bytes;
+
+    for (int g = 0; g < 4; g++) {
+        __m256 rounded = _mm256_add_ps(_mm256_mul_ps(parts[g], _mm256_set1_ps(inverse)), rounding);
+        __m256 near = _mm256_mul_ps(_mm256_sub_ps(rounded, rounding), _mm256_set1_ps(scale));
+
+        whole[g] = _mm256_sub_epi32(_mm256_castps_si256(rounded), _mm256_castps_si256(rounding));
+        residuals[g] = added(L2, residuals[g], parts[g], near);
+        squares[g] = added(DOT, squares[g], parts[g], parts[g]);
+    }
+    bytes = _mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]),
+                               _mm256_packs_epi32(whole[2], whole[3]));
+    bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256((__m256i *)codes, bytes);
+}
+
+static void encode(const float *row, uint32_t dim, int8_t *codes, float *scale, float *error,
+                   float *square)
+{
+    float top = largest(row, dim);
+    float step = top / 127;
+    float inverse = top > 0 ? 127 / top : 0;
+    uint32_t whole = dim / LANES * LANES;
+    __m256 residuals[4];
+    __m256 squares[4];
+    __m256 parts[4];
+
+    for (int g = 0; g < 4; g++) residuals[g] = squares[g] = _mm256_setzero_ps();
+    for (uint32_t i = 0; i < whole; i += LANES) {
+        for (int g = 0; g < 4; g++) parts[g] = _mm256_loadu_ps(row + i + WIDTH * g);
+        encode_block(parts, step, inverse, codes + i, residuals, squares);
+    }
+    if (whole < dim) {
+        for (int g = 0; g < 4; g++)
+            parts[g] = _mm256_maskload_ps(row + whole + WIDTH * g,
+                                          mask_of((int)(dim - whole) - WIDTH * g));
+        encode_block(parts, step, inverse, codes + whole, residuals, squares);
+    }
+    *scale = step;
+    *error = sqrtf(folded(residuals));
+    *square = folded(squares);
+}
+
+/* The bounds of eight rows against worst, as eight bits; a NaN passes. */
+ALWAYS uint64_t passing(const ql_screen_query *query, const ql_screen_rows *rows, uint64_t row,
+                        __m256i sums, float worst)
+{
+    __m256 scale = _mm256_mul_ps(_mm256_loadu_ps(rows->scale + row), _mm256_set1_ps(query->scale));
+    __m256 error = _mm256_mul_ps(_mm256_loadu_ps(rows->error + row), _mm256_set1_ps(query->norm));
+    __m256 rest = _mm256_mul_ps(_mm256_loadu_ps(rows->length + row), _mm256_set1_ps(query->error));
+    __m256 bias = _mm256_add_ps(_mm256_loadu_ps(rows->bias + row), _mm256_set1_ps(query->bias));
+    __m256 highest = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(sums));
+
+    highest = _mm256_add_ps(_mm256_add_ps(highest, _mm256_add_ps(error, rest)), bias);
+    return (uint64_t)_mm256_movemask_ps(_mm256_cmp_ps(highest, _mm256_set1_ps(worst), _CMP_NLE_UQ));
+}
+
+/* Eight rows of four components per register.  maddubs takes one side without sign: the sign of the
+ * row moves to the query.  127*128*2 stays below 2^15, so it cannot saturate. */
+static uint64_t screen(const ql_screen_query *query, const ql_screen_rows *rows, uint64_t tile,
+                       float worst)
+{
+    const uint8_t *codes = rows->codes + tile * QL_TILE_ROWS * rows->size_bytes;
+    __m256i sums[8];
+    uint64_t bits = 0;
+
+    for (int g = 0; g < 8; g++) sums[g] = _mm256_setzero_si256();
+    for (uint32_t j = 0; j < rows->size_bytes; j += 4, codes += 4 * QL_TILE_ROWS) {
+        int32_t four;
+        __m256i part;
+
+        memcpy(&four, query->codes + j, sizeof four);
+        part = _mm256_set1_epi32(four);
+        for (int g = 0; g < 8; g++) {
+            __m256i code = _mm256_load_si256((const __m256i *)(codes + 32 * g));
+            __m256i row = _mm256_xor_si256(code, _mm256_set1_epi8(-128)); /* code - 128 */
+            __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(row), _mm256_sign_epi8(part, row));
+
+            sums[g] = _mm256_add_epi32(sums[g], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+        }
+    }
+    for (int g = 0; g < 8; g++)
+        bits |= passing(query, rows, tile * QL_TILE_ROWS + 8 * g, sums[g], worst) << 8 * g;
+    return bits;
+}
+
 /* One instruction per eight bytes; three cycles each, as every step waits for the last. */
 uint32_t ql_crc32c_sse42(uint32_t crc, const uint8_t *data, size_t size_bytes)
 {
@@ -221,6 +378,10 @@ const ql_kernels ql_kernels_avx2 = {
     .l2 = l2,
     .dot_rows = dot_rows,
     .l2_rows = l2_rows,
+    .dot_square_rows = dot_square_rows,
+    .widen_f16 = widen_f16,
+    .encode = encode,
+    .screen = screen,
     .crc32c = ql_crc32c_sse42,
     .code_rows = code_rows,
     .exact_dot = exact_dot,

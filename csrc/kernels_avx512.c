@@ -6,12 +6,15 @@
  * register is +0 and changes no bit. */
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <math.h>
+#include <string.h>
 
 #include "internal.h"
 
-#define LANES  32
-#define WIDTH  16
-#define ALWAYS static inline __attribute__((always_inline))
+#define LANES    32
+#define WIDTH    16
+#define ROUNDING 12582912.0f /* see kernels_portable.c */
+#define ALWAYS   static inline __attribute__((always_inline))
 
 enum { DOT, L2 };
 
@@ -194,6 +197,168 @@ static double exact_l2(const float *query, const float *row, uint32_t dim)
     return folded_exact(sums);
 }
 
+ALWAYS void score_both(const float *query, uint32_t dim, const float *const *rows, int n,
+                       float *dots, float *squares)
+{
+    __m512 sums[4][2];
+    __m512 square_sums[4][2];
+    uint32_t whole = dim / LANES * LANES;
+    uint32_t mask = ((uint32_t)1 << (dim - whole)) - 1;
+
+    for (int r = 0; r < n; r++)
+        for (int g = 0; g < 2; g++) sums[r][g] = square_sums[r][g] = _mm512_setzero_ps();
+    for (uint32_t i = 0; i < whole; i += LANES)
+        for (int g = 0; g < 2; g++) {
+            __m512 part = _mm512_loadu_ps(query + i + WIDTH * g);
+
+            for (int r = 0; r < n; r++) {
+                __m512 row = _mm512_loadu_ps(rows[r] + i + WIDTH * g);
+
+                sums[r][g] = added(DOT, sums[r][g], part, row);
+                square_sums[r][g] = added(DOT, square_sums[r][g], row, row);
+            }
+        }
+    for (int g = 0; g < 2 && mask; g++) {
+        __mmask16 some = (__mmask16)(mask >> WIDTH * g);
+        __m512 part = _mm512_maskz_loadu_ps(some, query + whole + WIDTH * g);
+
+        for (int r = 0; r < n; r++) {
+            __m512 row = _mm512_maskz_loadu_ps(some, rows[r] + whole + WIDTH * g);
+
+            sums[r][g] = added(DOT, sums[r][g], part, row);
+            square_sums[r][g] = added(DOT, square_sums[r][g], row, row);
+        }
+    }
+    for (int r = 0; r < n; r++) {
+        dots[r] = folded(sums[r]);
+        squares[r] = folded(square_sums[r]);
+    }
+}
+
+static void dot_square_rows(const float *query, uint32_t dim, const float *const *rows, uint32_t n,
+                            float *dots, float *squares)
+{
+    uint32_t i = 0;
+
+    for (; i + 4 <= n; i += 4) score_both(query, dim, rows + i, 4, dots + i, squares + i);
+    for (; i < n; i++) score_both(query, dim, rows + i, 1, dots + i, squares + i);
+}
+
+static void widen_f16(const uint16_t *halves, uint64_t n, float *out)
+{
+    for (uint64_t i = 0; i < n; i += WIDTH) {
+        __mmask16 some = n - i < WIDTH ? (__mmask16)((1u << (n - i)) - 1) : (__mmask16)0xffff;
+
+        _mm512_mask_storeu_ps(out + i, some,
+                              _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(some, halves + i)));
+    }
+}
+
+static float largest(const float *row, uint32_t dim)
+{
+    __m512 sizes[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    uint32_t i = 0;
+
+    /* A NaN is passed over, and shows in the square. */
+    for (; i + LANES <= dim; i += LANES)
+        for (int g = 0; g < 2; g++)
+            sizes[g] = _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(row + i + WIDTH * g)), sizes[g]);
+    for (; i < dim; i += WIDTH) {
+        __mmask16 some = (__mmask16)(dim - i < WIDTH ? (1u << (dim - i)) - 1 : 0xffffu);
+
+        sizes[0] = _mm512_max_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(some, row + i)), sizes[0]);
+    }
+    return _mm512_reduce_max_ps(_mm512_max_ps(sizes[0], sizes[1]));
+}
+
+/* 32 components: codes out, squared residuals and squares added to the lanes. */
+ALWAYS void encode_block(const __m512 *parts, float scale, float inverse, int8_t *codes,
+                         __m512 *residuals, __m512 *squares)
+{
+    __m512 rounding = _mm512_set1_ps(ROUNDING);
+
+    for (int g = 0; g < 2; g++) {
+        __m512 rounded = _mm512_add_ps(_mm512_mul_ps(parts[g], _mm512_set1_ps(inverse)), rounding);
+        __m512 near = _mm512_mul_ps(_mm512_sub_ps(rounded, rounding), _mm512_set1_ps(scale));
+        __m128i bytes = _mm512_cvtepi32_epi8(_mm512_castps_si512(rounded));
+
+        _mm_storeu_si128((__m128i *)(codes + WIDTH * g), bytes);
+        residuals[g] = added(L2, residuals[g], parts[g], near);
+        squares[g] = added(DOT, squares[g], parts[g], parts[g]);
+    }
+}
+
+static void encode(const float *row, uint32_t dim, int8_t *codes, float *scale, float *error,
+                   float *square)
+{
+    float top = largest(row, dim);
+    float step = top / 127;
+    float inverse = top > 0 ? 127 / top : 0;
+    uint32_t whole = dim / LANES * LANES;
+    uint32_t mask = ((uint32_t)1 << (dim - whole)) - 1;
+    __m512 residuals[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 squares[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 parts[2];
+
+    for (uint32_t i = 0; i < whole; i += LANES) {
+        for (int g = 0; g < 2; g++) parts[g] = _mm512_loadu_ps(row + i + WIDTH * g);
+        encode_block(parts, step, inverse, codes + i, residuals, squares);
+    }
+    if (mask) {
+        for (int g = 0; g < 2; g++)
+            parts[g] = _mm512_maskz_loadu_ps((__mmask16)(mask >> WIDTH * g),
+                                             row + whole + WIDTH * g);
+        encode_block(parts, step, inverse, codes + whole, residuals, squares);
+    }
+    *scale = step;
+    *error = sqrtf(folded(residuals));
+    *square = folded(squares);
+}
+
+/* The bounds of sixteen rows against worst, as sixteen bits; a NaN passes. */
+ALWAYS uint64_t passing(const ql_screen_query *query, const ql_screen_rows *rows, uint64_t row,
+                        __m512i sums, float worst)
+{
+    __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(rows->scale + row), _mm512_set1_ps(query->scale));
+    __m512 error = _mm512_mul_ps(_mm512_loadu_ps(rows->error + row), _mm512_set1_ps(query->norm));
+    __m512 rest = _mm512_mul_ps(_mm512_loadu_ps(rows->length + row), _mm512_set1_ps(query->error));
+    __m512 bias = _mm512_add_ps(_mm512_loadu_ps(rows->bias + row), _mm512_set1_ps(query->bias));
+    __m512 highest = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sums));
+
+    highest = _mm512_add_ps(_mm512_add_ps(highest, _mm512_add_ps(error, rest)), bias);
+    return _mm512_cmp_ps_mask(highest, _mm512_set1_ps(worst), _CMP_NLE_UQ);
+}
+
+/* Sixteen rows of four components per register: vpdpbusd adds four products to each row's sum. */
+static uint64_t screen(const ql_screen_query *query, const ql_screen_rows *rows, uint64_t tile,
+                       float worst)
+{
+    const uint8_t *codes = rows->codes + tile * QL_TILE_ROWS * rows->size_bytes;
+    __m512i sums[2][4]; /* two sets: a sum waits five cycles for the one before */
+    uint64_t bits = 0;
+
+    /* Codes are 128 too large, so the sums start that much too low. */
+    for (int g = 0; g < 4; g++) sums[0][g] = _mm512_set1_epi32(-128 * query->sum);
+    for (int g = 0; g < 4; g++) sums[1][g] = _mm512_setzero_si512();
+    for (uint32_t j = 0; j < rows->size_bytes; j += 8)
+        for (int half = 0; half < 2; half++, codes += 4 * QL_TILE_ROWS) {
+            int32_t four;
+            __m512i part;
+
+            memcpy(&four, query->codes + j + 4 * half, sizeof four);
+            part = _mm512_set1_epi32(four);
+            for (int g = 0; g < 4; g++)
+                sums[half][g] = _mm512_dpbusd_epi32(sums[half][g],
+                                                    _mm512_load_si512(codes + 64 * g), part);
+        }
+    for (int g = 0; g < 4; g++) {
+        __m512i sum = _mm512_add_epi32(sums[0][g], sums[1][g]);
+
+        bits |= passing(query, rows, tile * QL_TILE_ROWS + 16 * g, sum, worst) << 16 * g;
+    }
+    return bits;
+}
+
 QL_TARGET_END
 
 const ql_kernels ql_kernels_avx512 = {
@@ -202,6 +367,10 @@ const ql_kernels ql_kernels_avx512 = {
     .l2 = l2,
     .dot_rows = dot_rows,
     .l2_rows = l2_rows,
+    .dot_square_rows = dot_square_rows,
+    .widen_f16 = widen_f16,
+    .encode = encode,
+    .screen = screen,
     .crc32c = ql_crc32c_sse42,
     .code_rows = code_rows,
     .exact_dot = exact_dot,

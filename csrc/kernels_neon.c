@@ -99,6 +99,89 @@ static void l2_rows(const float *query, uint32_t dim, const float *const *rows, 
     if (i < n) score(L2, query, dim, rows + i, 1, out + i);
 }
 
+/* One row at a time: its sixteen sums already hide the latency. */
+static void dot_square_rows(const float *query, uint32_t dim, const float *const *rows, uint32_t n,
+                            float *dots, float *squares)
+{
+    uint32_t whole = dim / LANES * LANES;
+    float padded_query[LANES] = {0};
+    float padded[LANES] = {0};
+
+    memcpy(padded_query, query + whole, (dim - whole) * sizeof(float));
+    for (uint32_t r = 0; r < n; r++) {
+        float32x4_t sums[2][GROUPS];
+
+        for (int g = 0; g < GROUPS; g++) sums[0][g] = sums[1][g] = vdupq_n_f32(0);
+        for (uint32_t i = 0; i < whole; i += LANES)
+            for (int g = 0; g < GROUPS; g++) {
+                float32x4_t row = vld1q_f32(rows[r] + i + WIDTH * g);
+
+                sums[0][g] = added(DOT, sums[0][g], row, vld1q_f32(query + i + WIDTH * g));
+                sums[1][g] = added(DOT, sums[1][g], row, row);
+            }
+        memcpy(padded, rows[r] + whole, (dim - whole) * sizeof(float));
+        for (int g = 0; g < GROUPS && whole < dim; g++) {
+            float32x4_t row = vld1q_f32(padded + WIDTH * g);
+
+            sums[0][g] = added(DOT, sums[0][g], row, vld1q_f32(padded_query + WIDTH * g));
+            sums[1][g] = added(DOT, sums[1][g], row, row);
+        }
+        dots[r] = folded(sums[0]);
+        squares[r] = folded(sums[1]);
+    }
+}
+
+static void widen_f16(const uint16_t *halves, uint64_t n, float *out)
+{
+    float16_t last[WIDTH] = {0};
+    float values[WIDTH];
+    uint64_t i = 0;
+
+    for (; i + WIDTH <= n; i += WIDTH)
+        vst1q_f32(out + i, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(halves + i))));
+    if (i == n) return;
+    memcpy(last, halves + i, (n - i) * sizeof *halves);
+    vst1q_f32(values, vcvt_f32_f16(vld1_f16(last)));
+    memcpy(out + i, values, (n - i) * sizeof *values);
+}
+
+/* Four rows of four components per register.  Two products of at most 127*128 fit 16 bits. */
+static uint64_t screen(const ql_screen_query *query, const ql_screen_rows *rows, uint64_t tile,
+                       float worst)
+{
+    const uint8_t *codes = rows->codes + tile * QL_TILE_ROWS * rows->size_bytes;
+    int32x4_t sums[QL_TILE_ROWS / 4];
+    int32_t sum[QL_TILE_ROWS];
+    uint64_t passing = 0;
+
+    for (int g = 0; g < QL_TILE_ROWS / 4; g++) sums[g] = vdupq_n_s32(0);
+    for (uint32_t j = 0; j < rows->size_bytes; j += 4, codes += 4 * QL_TILE_ROWS) {
+        int32_t four;
+        int8x16_t part;
+
+        memcpy(&four, query->codes + j, sizeof four);
+        part = vreinterpretq_s8_s32(vdupq_n_s32(four));
+        for (int g = 0; g < QL_TILE_ROWS / 4; g++) {
+            int8x16_t row = vreinterpretq_s8_u8(
+                veorq_u8(vld1q_u8(codes + 16 * g), vdupq_n_u8(128)));
+            int16x8_t low = vmull_s8(vget_low_s8(row), vget_low_s8(part));
+            int16x8_t high = vmull_s8(vget_high_s8(row), vget_high_s8(part));
+
+            sums[g] = vpadalq_s16(sums[g], vpaddq_s16(low, high));
+        }
+    }
+    for (int g = 0; g < QL_TILE_ROWS / 4; g++) vst1q_s32(sum + 4 * g, sums[g]);
+    for (uint32_t r = 0; r < QL_TILE_ROWS; r++) {
+        uint64_t row = tile * QL_TILE_ROWS + r;
+        float highest = rows->scale[row] * query->scale * (float)sum[r];
+
+        highest += rows->error[row] * query->norm + rows->length[row] * query->error;
+        highest += rows->bias[row] + query->bias;
+        passing |= (uint64_t)!(highest <= worst) << r; /* a NaN passes */
+    }
+    return passing;
+}
+
 /* The instruction by hand: gcc and clang spell both its intrinsic and its target differently. */
 static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size_bytes)
 {
@@ -123,6 +206,10 @@ const ql_kernels ql_kernels_neon = {
     .l2 = l2,
     .dot_rows = dot_rows,
     .l2_rows = l2_rows,
+    .dot_square_rows = dot_square_rows,
+    .widen_f16 = widen_f16,
+    .encode = ql_encode_portable,
+    .screen = screen,
     .crc32c = crc32c,
     .code_rows = ql_code_rows_portable, /* The compiler vectorises them well: NEON is always there. */
     .exact_dot = ql_exact_dot_portable,

@@ -62,6 +62,25 @@ int ql_score_rows(int metric, const float *query, uint32_t dim, const float *row
 int ql_score_gather(int metric, const float *query, uint32_t dim, const float *rows, uint64_t stride,
                     const uint32_t *index, uint64_t n, float *scores);
 
+/* ---- topk.c, matrix.c: exact top-k; best first, equal scores by the smaller index ---- */
+#define QL_THREADS_MAX 64 /* threads of one call */
+/* k <= n best of each of m rows of n scores, into index and top (m, k). QL_E_INVALID on NaN. */
+int ql_top(const float *scores, uint64_t m, uint64_t n, uint32_t k, uint32_t *index, float *top);
+
+#define QL_FLOAT32 0
+#define QL_FLOAT16 1
+#define QL_INT8 2
+typedef struct ql_matrix ql_matrix;
+/* Rows (n, dim) of a type, which must outlive the matrix and not change. coded: 1 to keep 8-bit codes of them,
+ * which cost dim + 16 bytes a row and make every top several times faster; answers are the same. */
+int ql_matrix_create(int metric, int type, const void *rows, uint64_t n, uint32_t dim, int coded, ql_matrix **matrix);
+void ql_matrix_close(ql_matrix *matrix);
+/* The k <= n best rows of each of m queries (m, dim), into index and scores (m, k). The same bits for every instruction
+ * set and number of threads. QL_E_INVALID if a query or a score is not finite. */
+int ql_matrix_top(const ql_matrix *matrix, const float *queries, uint32_t m, uint32_t k, uint32_t threads,
+                  uint32_t *index, float *scores, ql_cost *cost);
+int ql_matrix_scores(const ql_matrix *matrix, const float *queries, uint32_t m, float *scores); /* all, into (m, n) */
+
 /* ---- vectors.c: the append-only log of rows ---- */
 typedef struct ql_vectors ql_vectors;
 /* folder: where the segments live (made by the caller); uuid: 16 bytes, the store's. */

@@ -14,11 +14,10 @@
 
 #include "internal.h"
 
-#define BLOCK      64 /* row pointers handed to the table at a time */
 #define SQUARE_MIN 0x1p-80f
 #define SQUARE_MAX 0x1p+100f
 
-static int is_finite(const float *values, uint64_t n)
+int ql_is_finite(const float *values, uint64_t n)
 {
     for (uint64_t i = 0; i < n; i++)
         if (!isfinite(values[i])) return 0;
@@ -40,21 +39,22 @@ static float cosine_in_double(const float *a, const float *b, uint32_t dim)
     return (float)(ab / (sqrt(aa) * sqrt(bb)));
 }
 
-static int is_comfortable(float square)
+int ql_square_is_comfortable(float square)
 {
     return square >= SQUARE_MIN && square <= SQUARE_MAX;
 }
 
-/* query_square: dot(query, query). scores holds the dots and becomes the cosines. */
-static void dots_to_cosines(const ql_kernels *table, const float *query, uint32_t dim,
-                            float query_square, const float *const *rows, uint32_t n, float *scores)
+static void cosines(const ql_kernels *table, const float *query, uint32_t dim, float query_square,
+                    const float *const *rows, uint32_t n, float *scores)
 {
+    float squares[QL_SCORE_ROWS];
+
+    table->dot_square_rows(query, dim, rows, n, scores, squares);
     for (uint32_t i = 0; i < n; i++) {
-        float square = table->dot(rows[i], rows[i], dim);
         float cosine;
 
-        if (is_comfortable(square) && is_comfortable(query_square))
-            cosine = (float)(scores[i] / sqrt((double)query_square * square));
+        if (ql_square_is_comfortable(squares[i]) && ql_square_is_comfortable(query_square))
+            cosine = (float)(scores[i] / sqrt((double)query_square * squares[i]));
         else
             cosine = cosine_in_double(query, rows[i], dim);
         if (cosine > 1) cosine = 1;
@@ -63,16 +63,19 @@ static void dots_to_cosines(const ql_kernels *table, const float *query, uint32_
     }
 }
 
-static void score_block(const ql_kernels *table, int metric, const float *query, uint32_t dim,
-                        float query_square, const float *const *rows, uint32_t n, float *scores)
+int ql_score_block(const ql_kernels *table, int metric, const float *query, uint32_t dim,
+                   float query_square, const float *const *rows, uint32_t n, float *scores)
 {
+    assert(n <= QL_SCORE_ROWS);
     if (metric == QL_L2) {
         table->l2_rows(query, dim, rows, n, scores);
-        for (uint32_t i = 0; i < n; i++) scores[i] = -scores[i];
-        return;
+        for (uint32_t i = 0; i < n; i++) scores[i] = 0 - scores[i]; /* and not -0 for equal rows */
+    } else if (metric == QL_DOT) {
+        table->dot_rows(query, dim, rows, n, scores);
+    } else {
+        cosines(table, query, dim, query_square, rows, n, scores);
     }
-    table->dot_rows(query, dim, rows, n, scores);
-    if (metric == QL_COSINE) dots_to_cosines(table, query, dim, query_square, rows, n, scores);
+    return ql_is_finite(scores, n) ? QL_OK : QL_E_INVALID;
 }
 
 /* index NULL: consecutive rows. */
@@ -80,22 +83,22 @@ static int score(int metric, const float *query, uint32_t dim, const float *rows
                  const uint32_t *index, uint64_t n, float *scores)
 {
     const ql_kernels *table = ql_kernels_active();
-    const float *block[BLOCK];
+    const float *block[QL_SCORE_ROWS];
     float query_square;
 
     if (metric != QL_DOT && metric != QL_L2 && metric != QL_COSINE) return QL_E_INVALID;
     if (dim > QL_DIM_MAX || stride < dim) return QL_E_INVALID;
     if (n && (!query || !rows || !scores)) return QL_E_INVALID;
-    if (!is_finite(query, n ? dim : 0)) return QL_E_INVALID;
+    if (!ql_is_finite(query, n ? dim : 0)) return QL_E_INVALID;
 
     query_square = metric == QL_COSINE && n ? table->dot(query, query, dim) : 0;
-    for (uint64_t from = 0; from < n; from += BLOCK) {
-        uint32_t count = n - from < BLOCK ? (uint32_t)(n - from) : BLOCK;
+    for (uint64_t from = 0; from < n; from += QL_SCORE_ROWS) {
+        uint32_t count = n - from < QL_SCORE_ROWS ? (uint32_t)(n - from) : QL_SCORE_ROWS;
 
         for (uint32_t i = 0; i < count; i++)
             block[i] = rows + (index ? index[from + i] : from + i) * stride;
-        score_block(table, metric, query, dim, query_square, block, count, scores + from);
-        if (!is_finite(scores + from, count)) return QL_E_INVALID;
+        QL_TRY(
+            ql_score_block(table, metric, query, dim, query_square, block, count, scores + from));
     }
     return QL_OK;
 }

@@ -10,6 +10,14 @@
 
 #define DIM_MAX 1200
 #define ROWS    9
+#define HALVES  65536
+
+typedef struct coding {
+    int8_t codes[DIM_MAX + 32];
+    float scale;
+    float error;
+    float square;
+} coding;
 
 static uint64_t state = 88172645463325252u;
 static float query[DIM_MAX + 4];
@@ -100,19 +108,87 @@ static int extremes_differ(const ql_kernels *table)
     return 0;
 }
 
+static int both_differ(const ql_kernels *table, uint32_t dim, uint32_t n)
+{
+    const float *pointers[ROWS];
+    float got[2][ROWS];
+    float want[2][ROWS];
+
+    for (uint32_t i = 0; i < n; i++) pointers[i] = rows[i];
+    table->dot_square_rows(query, dim, pointers, n, got[0], got[1]);
+    ql_kernels_portable.dot_square_rows(query, dim, pointers, n, want[0], want[1]);
+    for (int kind = 0; kind < 2; kind++)
+        if (memcmp(got[kind], want[kind], n * sizeof(float))) return 1;
+    return 0;
+}
+
+static int halves_differ(const ql_kernels *table, uint64_t from, uint64_t n)
+{
+    static uint16_t halves[HALVES];
+    static float got[HALVES];
+    static float want[HALVES];
+
+    for (uint32_t i = 0; i < HALVES; i++) halves[i] = (uint16_t)i;
+    table->widen_f16(halves + from, n, got);
+    ql_kernels_portable.widen_f16(halves + from, n, want);
+    for (uint64_t i = 0; i < n; i++) /* a NaN may come out with another payload */
+        if (memcmp(got + i, want + i, sizeof *got) && !(got[i] != got[i] && want[i] != want[i]))
+            return 1;
+    return 0;
+}
+
+static int encodings_differ(const ql_kernels *table, uint32_t dim)
+{
+    coding got = {{0}, 0, 0, 0};
+    coding want = {{0}, 0, 0, 0};
+
+    table->encode(rows[1], dim, got.codes, &got.scale, &got.error, &got.square);
+    ql_kernels_portable.encode(rows[1], dim, want.codes, &want.scale, &want.error, &want.square);
+    if (memcmp(got.codes, want.codes, dim)) return 1;
+    return memcmp(&got.scale, &want.scale, 3 * sizeof(float));
+}
+
+/* A tile of all rows over and over, against bounds of every height. */
+static int screens_differ(const ql_kernels *table, uint32_t dim)
+{
+    const ql_kernels *plain = &ql_kernels_portable;
+    int8_t codes[DIM_MAX + 32];
+    int8_t query_codes[DIM_MAX + 32];
+    ql_screen_query coded;
+    ql_screen_rows tiles;
+    int differ = 0;
+
+    if (ql_screen_rows_make(2 * QL_TILE_ROWS, dim, &tiles) != QL_OK) return 1;
+    for (uint32_t i = 0; i < 2 * QL_TILE_ROWS; i++)
+        ql_screen_encode_row(plain, (int)(dim % 3), rows[i % ROWS] + i % 4, dim, codes, &tiles, i);
+    memset(query_codes, 0, sizeof query_codes);
+    ql_screen_encode_query(plain, (int)(dim % 3), query, dim, query_codes, &coded);
+    for (float worst = -1000; worst < 1000; worst += worst < -2 || worst > 2 ? 50 : 0.03f)
+        differ |= table->screen(&coded, &tiles, 1, worst) !=
+                  plain->screen(&coded, &tiles, 1, worst);
+    ql_screen_rows_free(&tiles);
+    return differ;
+}
+
 static int checked(const char *name)
 {
     if (ql_isa_use(name) != QL_OK) {
         printf("%s absent\n", name);
         return 1;
     }
-    for (uint32_t dim = 0; dim <= DIM_MAX; dim += dim < 140 ? 1 : 53)
+    for (uint32_t dim = 0; dim <= DIM_MAX; dim += dim < 140 ? 1 : 53) {
+        const ql_kernels *table = ql_kernels_active();
+        int bad = encodings_differ(table, dim) || screens_differ(table, dim);
+
         for (uint32_t n = 0; n <= ROWS; n++)
-            if (differs(ql_kernels_active(), dim, dim % 4, n) ||
-                codes_differ(ql_kernels_active(), dim, dim % 4, n)) {
-                printf("%s differs at dim %u, %u rows\n", name, dim, n);
-                return 0;
-            }
+            bad = bad || differs(table, dim, dim % 4, n) || both_differ(table, dim, n) ||
+                  codes_differ(table, dim, dim % 4, n);
+        bad = bad || halves_differ(table, dim * 7, dim) || halves_differ(table, 0, HALVES);
+        if (bad) {
+            printf("%s differs at dim %u\n", name, dim);
+            return 0;
+        }
+    }
     if (extremes_differ(ql_kernels_active())) {
         printf("%s differs at the largest codes\n", name);
         return 0;

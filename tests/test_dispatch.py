@@ -13,7 +13,7 @@ from quillian.errors import InvalidError
 from sources import ROOT
 
 FLAGS = ["-std=c11", "-O2", "-ffp-contract=off", "-I", str(ROOT / "csrc")]
-CHECKED = ["memory", "dispatch", "crc32c", "score", "codes"]
+CHECKED = ["memory", "dispatch", "crc32c", "score", "codes", "screen"]
 PRINT_ISA = "from quillian.bindings import kernels; print(kernels.isa())"
 
 
