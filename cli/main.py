@@ -38,6 +38,7 @@ COMMANDS = {
     "stats": "inspecting",
     "export": "exporting",
     "check": "inspecting",
+    "npu": "spiking",
     "demo": "demonstrating",
     "doctor": "diagnosing",
 }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .associations import type_numbers
 from .bindings.limits import EDGE_DATA
 from .errors import InvalidError
+from .genomes import Area
 
 LEARNED = "learned"  # The type of associations that learning made.
 
@@ -43,7 +44,25 @@ class Writable(Readable, Protocol):
 
     def link(self, source: Any, target: Any, type: str, **content: Any) -> None: ...
 
+    def add_many(self, *, ids: Any, kinds: Any) -> NDArray[np.uint64]: ...
+
     def link_many(self, sources: Any, targets: Any, types: Any, *, weights: Any) -> int: ...
+
+
+class Built(Protocol):
+    """What is needed of a network."""
+
+    neurons: int
+    areas: tuple[Area, ...]
+
+    @property
+    def synapses(self) -> int: ...
+
+    def rows(self) -> NDArray[np.uint64]: ...
+
+    def synapses_at(
+        self, first: int, count: int
+    ) -> tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]: ...
 
 
 @dataclass(frozen=True)
@@ -137,6 +156,36 @@ def write_back(
             weights=(weights[new] / before.scale).tolist(),
         )
     return int(changed.size + new.size)
+
+
+def add_neurons(transaction: Writable, network: Built) -> int:
+    """Make a concept of every neuron and an association of every synapse; how many concepts.
+
+    Ids are area:x,y,z, with #copy behind where a voxel holds several; the association weighs what
+    its synapses weigh together, under the type "excites" or "inhibits".
+    """
+    ids: list[str] = []
+    kinds: list[str] = []
+    for area in network.areas:
+        for voxel in np.ndindex(*area.size):
+            name = f"{area.name}:{','.join(map(str, voxel))}"
+            copies = range(area.per_voxel)
+            ids += [name] if area.per_voxel == 1 else [f"{name}#{copy}" for copy in copies]
+            kinds += [area.name] * area.per_voxel
+    if len(ids) != network.neurons:
+        raise InvalidError("want a network whose areas hold all its neurons")
+    nodes = transaction.add_many(ids=ids, kinds=kinds)
+    targets, weights, _, inhibitory = network.synapses_at(0, network.synapses)
+    sources = np.repeat(np.arange(network.neurons), np.diff(network.rows().astype(np.int64)))
+    for kind, which in (("excites", inhibitory == 0), ("inhibits", inhibitory != 0)):
+        code = sources[which] * network.neurons + targets[which]
+        pairs, at = np.unique(code, return_inverse=True)
+        sums = np.bincount(at, weights=weights[which], minlength=pairs.size)
+        s, t = np.divmod(pairs, network.neurons)
+        if pairs.size:
+            ends = (nodes[s].tolist(), nodes[t].tolist())
+            transaction.link_many(*ends, kind, weights=sums.tolist())
+    return len(ids)
 
 
 def _older(

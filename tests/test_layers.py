@@ -16,7 +16,7 @@ LAYERS = (
     "vectors associations text catalog tiers selection spiking filters bitmaps embedders"
     " bundle reading cutting coherence indexing background checks drafts"
     " ledgers plasticity memories genomes blobs"
-    " checkpoints connectomes",
+    " checkpoints connectomes rasters",
     "directory",
     "snapshot",
     "query adding linking transaction checking",
