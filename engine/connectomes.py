@@ -42,7 +42,19 @@ class Writable(Readable, Protocol):
 
     def get(self, key: int) -> Any: ...
 
-    def link(self, source: Any, target: Any, type: str, **content: Any) -> None: ...
+    def link(
+        self,
+        source: Any,
+        target: Any,
+        type: str,
+        *,
+        weight: float,
+        confidence: float,
+        origin: Any,
+        since: Any,
+        until: Any,
+        data: Any,
+    ) -> None: ...
 
     def add_many(self, *, ids: Any, kinds: Any) -> NDArray[np.uint64]: ...
 
@@ -176,7 +188,8 @@ def add_neurons(transaction: Writable, network: Built) -> int:
         raise InvalidError("want a network whose areas hold all its neurons")
     nodes = transaction.add_many(ids=ids, kinds=kinds)
     targets, weights, _, inhibitory = network.synapses_at(0, network.synapses)
-    sources = np.repeat(np.arange(network.neurons), np.diff(network.rows().astype(np.int64)))
+    lengths: NDArray[np.int64] = np.diff(network.rows().astype(np.int64))
+    sources = np.repeat(np.arange(network.neurons), lengths)
     for kind, which in (("excites", inhibitory == 0), ("inhibits", inhibitory != 0)):
         code = sources[which] * network.neurons + targets[which]
         pairs, at = np.unique(code, return_inverse=True)
