@@ -188,8 +188,8 @@ def add_neurons(transaction: Writable, network: Built) -> int:
         raise InvalidError("want a network whose areas hold all its neurons")
     nodes = transaction.add_many(ids=ids, kinds=kinds)
     targets, weights, _, inhibitory = network.synapses_at(0, network.synapses)
-    lengths: NDArray[np.int64] = np.diff(network.rows().astype(np.int64))
-    sources = np.repeat(np.arange(network.neurons), lengths)
+    rows = network.rows().astype(np.int64)
+    sources = np.repeat(np.arange(network.neurons), rows[1:] - rows[:-1])
     for kind, which in (("excites", inhibitory == 0), ("inhibits", inhibitory != 0)):
         code = sources[which] * network.neurons + targets[which]
         pairs, at = np.unique(code, return_inverse=True)
