@@ -79,13 +79,16 @@ static void hadamard(float *x, uint32_t n)
             x[i + 3] = differences[0] - differences[1];
         }
     for (; half < n; half *= 2)
-        for (uint32_t i = 0; i < n; i += 2 * half)
-            for (uint32_t j = i; j < i + half; j++) {
-                float a = x[j];
-                float b = x[j + half];
-                x[j] = a + b;
-                x[j + half] = a - b;
+        for (uint32_t i = 0; i < n; i += 2 * half) {
+            float *restrict low = x + i;
+            float *restrict high = low + half; /* Apart, so the compiler may take four at a time. */
+            for (uint32_t j = 0; j < half; j++) {
+                float a = low[j];
+                float b = high[j];
+                low[j] = a + b;
+                high[j] = a - b;
             }
+        }
 }
 
 /* Scale to length sqrt(dim), so that components have variance 1, and rotate. */
@@ -130,11 +133,18 @@ void code_row(const coder *with, const float *row, float *room, uint8_t *code)
 
 void code_query(const coder *with, const float *query, double norm, float *room, coded *aim)
 {
-    float largest = 0;
+    int32_t largest_bits = 0; /* Magnitudes of floats are ordered as their bits are. */
     int32_t sum = 0;
+    float largest;
 
     rotate(with, query, norm, room);
-    for (uint32_t i = 0; i < with->dim; i++) largest = fmaxf(largest, fabsf(room[i]));
+    for (uint32_t i = 0; i < with->dim; i++) {
+        int32_t bits;
+        memcpy(&bits, &room[i], sizeof bits);
+        bits &= 0x7fffffff;
+        largest_bits = bits > largest_bits ? bits : largest_bits;
+    }
+    memcpy(&largest, &largest_bits, sizeof largest);
     float scale = largest > 0 ? STEPS / largest : 0;
     for (uint32_t i = 0; i < with->dim; i++) {
         int32_t step = rounded(room[i] * scale);

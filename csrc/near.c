@@ -185,11 +185,20 @@ static int propose_chain(question *ask, const ql_hnsw *index, candidate place)
     return matched;
 }
 
-static void row_prefetch(const question *ask, uint32_t slot)
+/* Can neither this place nor a later one reach the k-th best?  Known without touching the slot for cosine only. */
+static int is_beyond(const question *ask, candidate place)
+{
+    if (ask->vectors->metric != QL_COSINE) return 0;
+    return 1 - (double)place.distance + code_slack(ask, place.slot) < (double)ask->threshold;
+}
+
+static void row_prefetch(const question *ask, const ql_hnsw *index, uint32_t slot)
 {
     const char *row = (const char *)row_at(ask->vectors, slot);
 
     __builtin_prefetch(&ask->vectors->metas[slot]);
+    __builtin_prefetch((const void *)&ask->vectors->deaths[slot]);
+    __builtin_prefetch((const void *)&index->chain[slot]);
     for (size_t at = 0; at < ask->vectors->stride; at += 64) __builtin_prefetch(row + at);
 }
 
@@ -200,9 +209,11 @@ static int walk_answers(question *ask, const ql_hnsw *index, walk *scratch, uint
 
     code_query(&index->coder, ask->query, ask->norm, scratch->room, &scratch->aim);
     index_walk(index, scratch, width, limit, ask->cost);
-    for (uint32_t i = 0; i < ask->k + ask->k / 2 && i < scratch->count; i++) row_prefetch(ask, scratch->beam[i].slot);
+    for (uint32_t i = 0; i < ask->k + ask->k / 2 && i < scratch->count; i++)
+        row_prefetch(ask, index, scratch->beam[i].slot);
     if (scratch->count < width) trusted = scratch->count;
     for (uint32_t i = 0; i < scratch->count; i++) {
+        if (is_beyond(ask, scratch->beam[i])) break;
         if (!propose_chain(ask, index, scratch->beam[i])) continue;
         /* Sorting as soon as k are known lets the rest be refused by their approximate scores. */
         if (ask->count >= ask->k && ask->threshold == -INFINITY) {
