@@ -113,7 +113,7 @@ static int row_expand(expansion *work, uint32_t parent, int side, bool *going)
     QL_TRY(ql_row_read(work->view->state, work->view->limit, work->steps[parent].node, side, &work->scratch, &row));
     for (uint32_t i = 0; i < row.count; i++) {
         uint16_t type = ql_row_type(&row, i);
-        if (!ql_type_allowed(&work->types, type)) continue;
+        if (!work->types.all && !ql_type_allowed(&work->types, type)) continue;
         if (work->touched == work->budget) {
             *going = false;
             return QL_OK;

@@ -18,6 +18,7 @@
 typedef struct share {
     double rank;
     double residual;
+    double weight;   /* of all its edges, once the degree is known */
     uint32_t queued;
     uint32_t degree; /* QL_NONE: not known yet */
 } share;
@@ -93,8 +94,13 @@ static int share_add(pushing *work, uint32_t node, double residual)
 /* Degree and total weight of the allowed edges of a row. */
 static int row_measure(const pushing *work, const ql_row *row, uint32_t *degree, double *weight)
 {
+    if (row->count > 0 && work->types.all && row->weight_width == 0) { /* Equal weights need no walk. */
+        *weight += (double)row->weight_values[0] * row->count;
+        *degree += row->count;
+        return row->weight_values[0] < 0 ? QL_E_INVALID : QL_OK;
+    }
     for (uint32_t i = 0; i < row->count; i++) {
-        if (!ql_type_allowed(&work->types, ql_row_type(row, i))) continue;
+        if (!work->types.all && !ql_type_allowed(&work->types, ql_row_type(row, i))) continue;
         float one = ql_row_weight(row, i);
         if (one < 0) return QL_E_INVALID;
         *weight += one;
@@ -106,7 +112,7 @@ static int row_measure(const pushing *work, const ql_row *row, uint32_t *degree,
 static int row_spread(pushing *work, const ql_row *row, double per_weight)
 {
     for (uint32_t i = 0; i < row->count; i++) {
-        if (!ql_type_allowed(&work->types, ql_row_type(row, i))) continue;
+        if (!work->types.all && !ql_type_allowed(&work->types, ql_row_type(row, i))) continue;
         QL_TRY(share_add(work, row->other[i], per_weight * (double)ql_row_weight(row, i)));
     }
     return QL_OK;
@@ -115,17 +121,19 @@ static int row_spread(pushing *work, const ql_row *row, double per_weight)
 static int node_push(pushing *work, uint32_t at)
 {
     ql_row rows[QL_SIDES] = {{0}, {0}};
-    uint32_t degree = 0;
-    double weight = 0;
+    bool known = work->shares[at].degree != QL_NONE;
+    uint32_t degree = known ? work->shares[at].degree : 0;
+    double weight = known ? work->shares[at].weight : 0;
     for (int side = 0; side < QL_SIDES; side++) {
         if (!(work->direction & (side == QL_SIDE_OUT ? QL_OUT : QL_IN))) continue;
         QL_TRY(ql_row_read(work->view->state, work->view->limit, work->map.nodes[at], side, &work->scratch[side],
                            &rows[side]));
-        QL_TRY(row_measure(work, &rows[side], &degree, &weight));
+        if (!known) QL_TRY(row_measure(work, &rows[side], &degree, &weight));
     }
     share *one = &work->shares[at];
     one->queued = 0;
     one->degree = degree;
+    one->weight = weight;
     if (one->residual <= work->epsilon * (degree ? degree : 1)) return QL_OK;
     double residual = one->residual;
     double rest = (1 - work->alpha) * residual;
