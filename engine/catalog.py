@@ -78,6 +78,7 @@ class Head:
     associations: int = 0
     index_generation: int = 0  # 0: no index has been written.
     index_rows: int = 0
+    index_curve: tuple[tuple[int, int, float], ...] = ()  # See calibration.py.
     updated_ns: int = 0
 
 

@@ -193,16 +193,19 @@ class Directory:
             index.grow(head.rows, threads, progress)
         finally:  # Whoever stops it keeps what was linked, if that is worth a file.
             if index.gained(head):
-                self._publish_index(timeout)
+                self._publish_index(head.commit, timeout)
 
-    def _publish_index(self, timeout: float) -> None:
+    def _publish_index(self, commit: int, timeout: float) -> None:
         index = self.vectors().index
-        draft, covered = index.write()
+        draft, covered, curve = index.write(commit)
         with self.writing(timeout), self.catalog.begin(write=True) as txn:
             head = txn.head()
             generation = head.index_generation + 1
-            index.publish(draft, generation)
-            txn.put_head(replace(head, index_generation=generation, index_rows=covered))
+            index.publish(draft, generation, curve)
+            named = replace(
+                head, index_generation=generation, index_rows=covered, index_curve=curve
+            )
+            txn.put_head(named)
             txn.commit()
             index.drop_others(generation)
 
@@ -223,6 +226,7 @@ class Directory:
             "rows": head.index_rows,
             "rows_linked_here": linked,
             "rows_behind": head.rows - max(head.index_rows, linked),
+            "recall": [{"k": k, "ef": ef, "recall": r} for k, ef, r in head.index_curve],
             "failure": None if failure is None else str(failure),
         }
 

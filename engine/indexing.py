@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .bindings.hnsw import Hnsw
 from .bindings.vectors import Vectors
+from .calibration import Curve, measure
 from .catalog import Head
 from .errors import CorruptError
 from .layout import draft_index_name, index_name
@@ -38,6 +39,7 @@ class VectorIndex:
         self._generation = 0
         self._growing = threading.Lock()  # The core wants one thread at a time to extend or save.
         self.current: Hnsw | None = None
+        self.curve: Curve = ()  # Of the last generation: which width gives which recall.
         self.damage: str | None = None  # Why the last generation cannot be used.
 
     def close(self) -> None:
@@ -62,6 +64,7 @@ class VectorIndex:
             warnings.warn(f"{path.name} is damaged, searches scan all rows", stacklevel=2)
         finally:
             self._generation = head.index_generation
+            self.curve = head.index_curve
             self._growing.release()
 
     def is_due(self, head: Head) -> bool:
@@ -97,15 +100,15 @@ class VectorIndex:
                 if progress is not None:
                     progress("index", index.covered, rows)
 
-    def write(self) -> tuple[Path, int]:
-        """Write the links under a name of this process; returns its path and the rows it covers."""
+    def write(self, commit: int) -> tuple[Path, int, Curve]:
+        """Write the links under a name of this process: its path, rows covered and curve."""
         with self._growing:
             assert self.current is not None
             path = self._folder / draft_index_name(os.getpid())
             self.current.save(str(path))
-            return path, self.current.covered
+            return path, self.current.covered, measure(self._rows, self.current, commit)
 
-    def publish(self, draft: Path, generation: int) -> None:
+    def publish(self, draft: Path, generation: int, curve: Curve) -> None:
         """Give a written index its generation's name. The caller holds the writer's lock."""
         draft.rename(self._folder / index_name(generation))
         folder = os.open(self._folder, os.O_RDONLY)
@@ -114,6 +117,7 @@ class VectorIndex:
         finally:
             os.close(folder)
         self._generation = generation
+        self.curve = curve
         self.damage = None
 
     def drop_others(self, generation: int) -> None:

@@ -160,33 +160,41 @@ class Snapshot:
         self,
         vector: Any,
         k: int = 10,
-        *,
         ef: int | None = None,
-        exact: bool = False,
+        recall: float = 0.95,
         where: Condition | None = None,
+        *,
+        exact: bool = False,
     ) -> Selection:
         """The k concepts nearest to a vector (d,), or to a text if the store has an embedder.
 
+        recall: share of the true neighbours to find, as measured on this store's own vectors; 1
+        scans all.  ef: the index's beam width instead.
         Scores by the store's metric: cosine in [-1, 1], inner product, or minus squared distance.
         """
         question = Question(text=vector) if isinstance(vector, str) else Question(vector=vector)
         start = Selection.everything(self, question)
         allowed = None if where is None else self.matching(where)
-        return self.nearest(start, k=k, ef=ef, exact=exact, allowed=allowed, operator="near")
+        return self.nearest(
+            start, k=k, ef=ef, recall=recall, exact=exact, allowed=allowed, operator="near"
+        )
 
     def nearest(
         self,
         selection: Selection,
         *,
         k: int,
-        ef: int | None,
-        exact: bool,
+        ef: int | None = None,
+        recall: float = 0.95,
+        exact: bool = False,
         allowed: bitmaps.Bitmap | None,
         operator: str,
     ) -> Selection:
         """The k allowed concepts nearest to the selection's question, made from that selection."""
         if k < 1:
             raise InvalidError(f"want k >= 1, got {k}")
+        if not 0 < recall <= 1:
+            raise InvalidError(f"want a recall in (0, 1], got {recall}")
         query = self.question_vector(selection.question)
         if self._head.vectors == 0:
             return selection.derive(operator, np.empty(0, np.uint64), np.empty(0, np.float32))
@@ -194,6 +202,7 @@ class Snapshot:
             query,
             k=min(k, self._head.vectors),
             ef=ef,
+            recall=recall,
             exact=exact,
             rows=self._head.rows,
             commit=self._head.commit,

@@ -174,10 +174,7 @@ class Store:
         with self.snapshot() as view:
             start = Selection.everything(view, Question(text=text, vector=vector))
             allowed = None if where is None else view.matching(where)
-            found = view.nearest(
-                start, k=k, ef=None, exact=False, allowed=allowed, operator=repr(Near(k))
-            )
-            return found.detach()
+            return view.nearest(start, k=k, allowed=allowed, operator=repr(Near(k))).detach()
 
     def get(self, key: Key) -> Concept:
         """The concept of an id or node number; NotFoundError if there is none."""

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import calibration
 from .bindings.vectors import Cost, Vectors
 from .catalog import CatalogTransaction, Head, Manifest
 from .errors import CorruptError, InvalidError
 from .indexing import VectorIndex
 
 Float32 = NDArray[np.float32]
-EF_DEFAULT = 96
 
 
 def as_vectors(values: Any, dim: int | None, metric: str) -> Float32:
@@ -129,6 +129,7 @@ class VectorLog:
         *,
         k: int,
         ef: int | None,
+        recall: float,
         exact: bool,
         rows: int,
         commit: int,
@@ -136,13 +137,17 @@ class VectorLog:
     ) -> tuple[NDArray[np.uint32], Float32, NDArray[np.uint32], Cost]:
         """Nearest nodes of each query among rows below `rows` visible at `commit`.
 
+        ef: beam width of the index; None takes the one that gave `recall` when it was measured,
+        and scans all rows where none did or recall is 1.
         Returns nodes (n, k), scores (n, k), how many of each row are filled (n,), and the cost.
         """
+        ef = ef or calibration.width(self.index.curve, k, recall)
+        exact = exact or ef is None
         return self._rows.near(
             queries,
             index=None if exact else self.index.current,
             k=k,
-            ef=ef or max(EF_DEFAULT, k + k // 2),
+            ef=ef or k,
             count=rows,
             commit=commit,
             exact=exact,

@@ -63,6 +63,35 @@ def test_optimize_links_every_row_and_recall_holds(grown: ql.Store) -> None:
     assert grown.check() == []
 
 
+@pytest.mark.parametrize("promised", [0.8, 0.95, 0.99])
+def test_a_promised_recall_is_kept_at_growing_cost(grown: ql.Store, promised: float) -> None:
+    hits, walked, scanned = 0, 0, 0
+    queries = np.random.default_rng(5).normal(size=(50, DIM)).astype(np.float32)
+    with grown.snapshot() as view:
+        for query in queries:
+            found, exact = view.near(query, recall=promised), view.near(query, recall=1)
+            hits += int(np.isin(found.ids, exact.ids).sum())
+            assert found.step is not None
+            assert exact.step is not None
+            walked += found.step.cost["distances"]
+            scanned += exact.step.cost["distances"]
+    assert hits / 500 >= promised - 0.03  # The curve itself is a sample of 100 questions.
+    assert walked < scanned
+
+
+def test_the_curve_is_in_the_stats_and_goes_up(grown: ql.Store) -> None:
+    curve = [x["recall"] for x in grown.stats()["index"]["recall"] if x["k"] == 10]
+    assert len(curve) > 1
+    assert curve[-1] > 0.99
+    assert curve == sorted(curve)
+
+
+@pytest.mark.parametrize("wrong", [0, -0.5, 1.5])
+def test_an_impossible_recall_is_refused(grown: ql.Store, wrong: float) -> None:
+    with pytest.raises(ql.InvalidError, match="recall"), grown.snapshot() as view:
+        view.near(np.ones(DIM), recall=wrong)
+
+
 def test_small_stores_need_no_index(store: ql.Store) -> None:
     store.add("x", vector=np.ones(8))
     store.optimize()

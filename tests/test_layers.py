@@ -14,7 +14,7 @@ LAYERS = (
     "bindings",
     "kernels hashing regular patterns",
     "vectors associations text catalog tiers selection spiking filters bitmaps embedders"
-    " bundle reading cutting coherence indexing background checks drafts"
+    " bundle reading cutting coherence calibration indexing background checks drafts"
     " ledgers plasticity memories genomes blobs"
     " checkpoints connectomes rasters",
     "directory",

@@ -12,7 +12,7 @@ import quillian as ql
 from conftest import DIM
 
 EXAMPLES: dict[str, list[ql.Operator[Any]]] = {
-    "Near": [ql.Near(3), ql.Near(99, exact=True), ql.Near(1, ef=10)],
+    "Near": [ql.Near(3), ql.Near(99, exact=True), ql.Near(1, ef=10), ql.Near(2, recall=1.0)],
     "Named": [ql.Named("paris", "Italy"), ql.Named()],
     "All": [ql.All()],
     "Where": [ql.Where(kind="city"), ql.Where({"pop": {"$gt": 2.5}}), ql.Where()],

@@ -1,19 +1,24 @@
-"""A writing process for the tests: commits numbered batches and acknowledges each on stdout.
+"""A writing process for the tests: commits numbered batches and acknowledges each.
 
-Usage: python writer.py STORE FIRST COUNT.  Batch i adds concepts "i/0".."i/2" with
-vectors and links them in a ring; "ack i" is printed after its commit returned.
+Usage: python writer.py STORE FIRST COUNT prints "ack i" after the commit of batch i returned; tests
+that kill many writers call `run` in a forked process instead.  Batch i adds concepts "i/0".."i/2"
+with vectors and links them in a ring; every third batch replaces and forgets in the one before.
 """
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import quillian as ql
+from numpy.typing import NDArray
+from quillian import indexing
 
 DIM = 4
 SIZE = 3
 
 
-def vector(batch: int, row: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+def vector(batch: int, row: int) -> NDArray[np.float32]:
     """The vector that concept "batch/row" must have."""
     return np.random.default_rng((batch, row)).normal(size=DIM).astype(np.float32)
 
@@ -25,14 +30,26 @@ def write(store: ql.Store, batch: int) -> None:
         txn.add_many(texts=ids, ids=ids, vectors=np.stack([vector(batch, r) for r in range(SIZE)]))
         txn.link_many(ids, ids[1:] + ids[:1], "next", weights=[batch + 1.0] * SIZE)
         if batch % 3 == 2:  # Deletes and replacements are torn as well as inserts.
-            txn.add(
-                "replaced", id=f"{batch - 1}/0", vector=vector(batch, 99), on_conflict="replace"
-            )
+            id = f"{batch - 1}/0"
+            txn.add("replaced", id=id, vector=vector(batch, 99), on_conflict="replace")
             txn.forget(f"{batch - 1}/1")
 
 
-def verify(store: ql.Store, batches: list[int]) -> None:
-    """Every one of these batches is there, whole, and nothing half of any other."""
+def run(path: Path, first: int, count: int, acknowledge: Callable[[int], None]) -> None:
+    """Write `count` batches, with index generations published every few of them."""
+    indexing.INDEX_ROWS_MIN = indexing.INDEX_TAIL_ROWS = 32
+    indexing.INDEX_STEP_ROWS = 16
+    with ql.open(path, dim=DIM, lock_timeout=60) as store:
+        for batch in range(first, first + count):
+            write(store, batch)
+            acknowledge(batch)
+
+
+def verify(store: ql.Store, batches: list[int]) -> int:
+    """Every one of these batches is there, whole, and nothing half of any other.
+
+    Returns the last batch that is there.
+    """
     assert store.check() == []
     with store.snapshot() as view:
         found: dict[int, set[int]] = {}
@@ -48,13 +65,14 @@ def verify(store: ql.Store, batches: list[int]) -> None:
             assert (view.vectors(nodes) == np.stack(expected)).all()
             (edge,) = view.neighbours(f"{batch}/2")
             assert (edge.target, edge.weight) == (f"{batch}/0", batch + 1.0)
-            nearest = view.near(expected[1], k=1)
-            assert nearest.scores[0] > 0.999
+            assert view.near(expected[1], k=1).scores[0] > 0.999
+        return max(found, default=-1)
 
 
 if __name__ == "__main__":
-    first, count = int(sys.argv[2]), int(sys.argv[3])
-    with ql.open(sys.argv[1], dim=DIM, lock_timeout=60) as opened:
-        for number in range(first, first + count):
-            write(opened, number)
-            print(f"ack {number}", flush=True)
+    run(
+        Path(sys.argv[1]),
+        int(sys.argv[2]),
+        int(sys.argv[3]),
+        lambda batch: print(f"ack {batch}", flush=True),
+    )

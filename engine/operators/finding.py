@@ -16,12 +16,14 @@ class Near(Operator[Snapshot]):
     """The k concepts of the selection whose vectors are nearest to the question.
 
     Scores: cosine in [-1, 1], inner product, or minus the squared distance, by the store's metric.
-    ef: beam width of the index; exact=True scans all rows.  Always min(k, concepts with a vector)
-    rows, however few the selection leaves.
+    recall: share of the true neighbours to find, as measured on the store's own vectors when its
+    index was written.  ef: the index's beam width instead; exact=True scans all rows.  Always
+    min(k, concepts with a vector) rows, however few the selection leaves.
     Source: Malkov and Yashunin 2018 (the index).
     """
 
     k: int = 10
+    recall: float = 0.95
     ef: int | None = None
     exact: bool = False
 
@@ -29,10 +31,15 @@ class Near(Operator[Snapshot]):
         allowed = None
         if not selection.is_everything:
             allowed = bitmaps.of_nodes(selection.ids, view.head.next_node)
-        found = view.nearest(
-            selection, k=self.k, ef=self.ef, exact=self.exact, allowed=allowed, operator=repr(self)
+        return view.nearest(
+            selection,
+            k=self.k,
+            ef=self.ef,
+            recall=self.recall,
+            exact=self.exact,
+            allowed=allowed,
+            operator=repr(self),
         )
-        return found
 
 
 @dataclass(frozen=True, init=False)
