@@ -22,7 +22,7 @@ LAYERS = (
     "query adding linking transaction checking",
     "operators",
     "store",
-    "ingesting exporting conditions diagnosing",  # Whole jobs on a store.
+    "ingesting exporting conditions diagnosing networkx_backend",  # Whole jobs on a store.
     "__init__",  # The package itself: its public names.
     "cli",
 )
