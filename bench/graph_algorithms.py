@@ -65,6 +65,7 @@ def networkit(graph: Csr) -> Runs:
         (sources.astype(np.uint64), targets.astype(np.uint64)), n=graph.n, directed=False
     )
     peer.sortEdges()
+    peer.indexEdges()
 
     def communities(kind: Any) -> float:
         found = kind(peer).run().getPartition()
