@@ -3,6 +3,7 @@
     python bench/cuts.py --fuzz 20000          # beside igraph and networkx; exits 1 if any differs
     python bench/cuts.py --peers [--kg FOLDER] # a row per graph, ms; a peer over --limit: ">..."
     python bench/cuts.py --slopes FAMILY       # dynamic updates: ba, rmat, ring, sbm or grid
+    python bench/cuts.py --updates             # dynamic updates on real cores, in one call
     python bench/cuts.py --pairs               # s-t cuts of random pairs and of hubs
 
 Slopes are empirical: fitted to each statistic separately, with family, range and bootstrap interval
@@ -255,6 +256,25 @@ def _call_cost(dynamic: DynamicCut) -> float:
     return time.process_time() - start
 
 
+def updates(folder: Path | None) -> None:
+    """Mean microseconds per update inside one call, beside the static cut."""
+    print("| graph | updates | us | arcs per update | flows | recomputes | changes | static / us |")
+    print("|" + "---|" * 8)
+    for name, graph in real_graphs(folder).items():
+        for workload, make in WORKLOADS.items():
+            if workload == "two cut edges" or graph.arcs // 2 < UPDATES:
+                continue
+            columns = make(graph, np.random.default_rng(0))
+            dynamic = DynamicCut(graph)
+            mean, _ = timed(partial(dynamic.update, *columns), 1)
+            mean *= 1e3 / UPDATES
+            static_ms, _ = timed(partial(global_cut, graph), 3)
+            stats = dynamic.stats
+            cells = [f"{mean:.2f}", f"{stats.edges / UPDATES:.0f}", stats.flows, stats.recomputes]
+            cells += [stats.changes, f"{static_ms * 1e3 / mean:,.0f}"]
+            print(f"| {name} | {workload} | {' | '.join(map(str, cells))} |", flush=True)
+
+
 def slope(sizes: np.ndarray, values: np.ndarray) -> tuple[float, float, float]:
     """Least squares of log value on log size, with a 95 % bootstrap interval over the points."""
     x, y = np.log(sizes), np.log(np.maximum(values, 1e-3))
@@ -299,6 +319,7 @@ def main() -> None:
     parser.add_argument("--fuzz", type=int, default=0)
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--pairs", action="store_true")
+    parser.add_argument("--updates", action="store_true")
     parser.add_argument("--slopes", choices=sorted(FAMILIES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--largest", type=int, default=SIZES[-1])
@@ -315,6 +336,8 @@ def main() -> None:
         bad += peers(options.kg, options.limit)
     if options.pairs:
         pairs(options.kg)
+    if options.updates:
+        updates(options.kg)
     if options.slopes:
         slopes(options.slopes, options.seeds, tuple(n for n in SIZES if n <= options.largest))
     sys.exit(bad > 0)
