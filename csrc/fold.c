@@ -3,7 +3,7 @@
  * For each direction the records are scattered to their groups (their numbers per group are known, as the delta counts
  * them), each group's share is sorted by (row, type, other), stably, which leaves the newest record of a key last, and
  * merged with the base's extent in one linear walk; rows without records are copied
- * in spans.  Walking the chains row by row instead cost 1.4 us per record, this 0.1 us (bench/graph.py): chains jump
+ * in spans.  Walking the chains row by row instead cost 1.4 us per record, this 0.15 us (2 M random records): chains jump
  * through memory, scattering streams.
  *
  * Nothing of the old state changes, so views keep reading it; groups without records share their extents. */
