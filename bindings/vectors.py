@@ -18,6 +18,10 @@ UInt64 = NDArray[np.uint64]
 Slots = UInt32 | Sequence[int]
 
 METRICS: dict[str, int] = {"cosine": lib.QL_COSINE, "dot": lib.QL_DOT, "l2": lib.QL_L2}
+FLOATS = ffi.typeof("float[]")  # Parsed once: near is called once per query.
+WORDS = ffi.typeof("uint32_t[]")
+OPTIONS = ffi.typeof("ql_near_options *")
+COST = ffi.typeof("ql_cost *")
 HANDLE_BYTES = 4096  # What the garbage collector should think a handle weighs.
 
 
@@ -180,26 +184,26 @@ class Vectors:
         self.rows_of(queries)
         n = len(queries)
         limit = lib.ql_vectors_count(handle) if count is None else count
-        nodes = np.empty((n, k), np.uint32)
-        scores = np.empty((n, k), np.float32)
-        found = np.empty(n, np.uint32)
-        options = ffi.new("ql_near_options *", (k, ef, limit, commit, exact))
+        nodes: UInt32 = np.empty((n, k), np.uint32)
+        scores: Float32 = np.empty((n, k), np.float32)
+        found: UInt32 = np.empty(n, np.uint32)
+        options = ffi.new(OPTIONS, (k, ef, limit, commit, exact))
         if allowed is not None:
             words = column_of(allowed, np.uint64, "allowed")
             bitmap = ffi.from_buffer("uint64_t[]", words)
             options.allowed_nodes = 64 * len(words)
             options.allowed = bitmap
-        cost = ffi.new("ql_cost *")
+        cost = ffi.new(COST)
         buffer = ffi.from_buffer
         status = lib.ql_near(
             handle,
             ffi.NULL if index is None else index.handle,
-            buffer("float[]", queries),
+            buffer(FLOATS, queries),
             n,
             options,
-            buffer("uint32_t[]", nodes),
-            buffer("float[]", scores),
-            buffer("uint32_t[]", found),
+            buffer(WORDS, nodes),
+            buffer(FLOATS, scores),
+            buffer(WORDS, found),
             cost,
         )
         if status:
