@@ -70,7 +70,13 @@ def import_(genome: Path, store: Path, as_json: bool) -> None:
 
 @npu.command(short_help="Run bursts of the network in a store.")
 @store_argument
-@click.option("--bursts", type=click.IntRange(0, 1_000_000), default=100, show_default=True)
+@click.option(
+    "--bursts",
+    type=click.IntRange(0, 1_000_000),
+    default=100,
+    show_default=True,
+    help="How many bursts to run.",
+)
 @click.option(
     "--drive",
     "driven",
