@@ -87,11 +87,13 @@ extern const ql_kernels ql_kernels_avx512;
 #elif defined(__aarch64__)
 extern const ql_kernels ql_kernels_neon;
 #endif
-/* score.c: up to QL_SCORE_ROWS rows by any metric; query_square = dot(query, query), for cosine only.
+/* score.c: up to QL_SCORE_ROWS rows by any metric. For cosine only: query_inverse = ql_inverse_norm(dot(query, query)),
+ * inverses the same of the rows, or NULL to have them computed on the way.
  * QL_E_INVALID if a score is not finite; scores are unspecified then. */
 #define QL_SCORE_ROWS 64
-int ql_score_block(const ql_kernels *table, int metric, const float *query, uint32_t dim, float query_square,
-                   const float *const *rows, uint32_t n, float *scores);
+double ql_inverse_norm(float square); /* 0 when it must be done in double */
+int ql_score_block(const ql_kernels *table, int metric, const float *query, uint32_t dim, double query_inverse,
+                   const float *const *rows, const double *inverses, uint32_t n, float *scores);
 int ql_is_finite(const float *values, uint64_t n);
 
 int ql_square_is_comfortable(float square); /* neither so small nor so large that its sum lost components */

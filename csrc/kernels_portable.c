@@ -30,39 +30,39 @@ static float folded(float *lanes)
     return lanes[0];
 }
 
+/* Up to 32 components into their lanes.  Functions of their own, because gcc 12 turns these loops
+ * into vector code here and not inside the loops that call them: a fifth of the time. */
+static void add_products(float *lanes, const float *a, const float *b, uint32_t count)
+{
+    for (uint32_t j = 0; j < count; j++) lanes[j] += a[j] * b[j];
+}
+
+static void add_squares(float *lanes, const float *a, const float *b, uint32_t count)
+{
+    for (uint32_t j = 0; j < count; j++) {
+        float difference = a[j] - b[j];
+
+        lanes[j] += difference * difference;
+    }
+}
+
 static float dot(const float *a, const float *b, uint32_t dim)
 {
     float lanes[LANES] = {0};
-    uint32_t i = 0;
+    uint32_t whole = dim / LANES * LANES;
 
-    for (; i + LANES <= dim; i += LANES)
-        for (uint32_t j = 0; j < LANES; j++) {
-            float product = a[i + j] * b[i + j];
-            lanes[j] += product;
-        }
-    for (uint32_t j = 0; i + j < dim; j++) {
-        float product = a[i + j] * b[i + j];
-        lanes[j] += product;
-    }
+    for (uint32_t i = 0; i < whole; i += LANES) add_products(lanes, a + i, b + i, LANES);
+    add_products(lanes, a + whole, b + whole, dim - whole);
     return folded(lanes);
 }
 
 static float l2(const float *a, const float *b, uint32_t dim)
 {
     float lanes[LANES] = {0};
-    uint32_t i = 0;
+    uint32_t whole = dim / LANES * LANES;
 
-    for (; i + LANES <= dim; i += LANES)
-        for (uint32_t j = 0; j < LANES; j++) {
-            float difference = a[i + j] - b[i + j];
-            float square = difference * difference;
-            lanes[j] += square;
-        }
-    for (uint32_t j = 0; i + j < dim; j++) {
-        float difference = a[i + j] - b[i + j];
-        float square = difference * difference;
-        lanes[j] += square;
-    }
+    for (uint32_t i = 0; i < whole; i += LANES) add_squares(lanes, a + i, b + i, LANES);
+    add_squares(lanes, a + whole, b + whole, dim - whole);
     return folded(lanes);
 }
 
@@ -111,18 +111,22 @@ static void widen_f16(const uint16_t *halves, uint64_t n, float *out)
  * a conversion would be undefined for NaN. */
 #define ROUNDING 12582912.0f /* 1.5 * 2^23 */
 
+static void keep_larger(float *restrict lanes, const float *restrict row, uint32_t count)
+{
+    for (uint32_t j = 0; j < count; j++) {
+        float size = fabsf(row[j]);
+
+        lanes[j] = size > lanes[j] ? size : lanes[j];
+    }
+}
+
 static float largest(const float *row, uint32_t dim)
 {
     float lanes[LANES] = {0};
-    uint32_t i = 0;
+    uint32_t whole = dim / LANES * LANES;
 
-    for (; i + LANES <= dim; i += LANES)
-        for (uint32_t j = 0; j < LANES; j++) {
-            float size = fabsf(row[i + j]);
-
-            lanes[j] = size > lanes[j] ? size : lanes[j];
-        }
-    for (; i < dim; i++) lanes[0] = fabsf(row[i]) > lanes[0] ? fabsf(row[i]) : lanes[0];
+    for (uint32_t i = 0; i < whole; i += LANES) keep_larger(lanes, row + i, LANES);
+    keep_larger(lanes, row + whole, dim - whole);
     for (uint32_t j = 1; j < LANES; j++) lanes[0] = lanes[j] > lanes[0] ? lanes[j] : lanes[0];
     return lanes[0];
 }

@@ -21,8 +21,9 @@
 
 #include "topk.h"
 
-#define BLOCK     QL_TILE_ROWS
-#define ON_THE_GO 12 /* queries from which coding a block pays (bench/kernels.py) */
+#define BLOCK       QL_TILE_ROWS
+#define SMALL_BLOCK 16 /* rows that stay in the first cache as floats */
+#define ON_THE_GO   12 /* queries from which coding a block pays (bench/kernels.py) */
 _Static_assert(QL_TILE_ROWS == QL_SCORE_ROWS, "a block is both screened and scored");
 
 /* Thread rule: nothing changes after creation. */
@@ -43,7 +44,7 @@ typedef struct question {
     uint32_t m;
     uint32_t k;
     ql_screen_query *coded; /* per query; NULL: no screening */
-    float *squares;         /* per query */
+    double *inverses;       /* 1/norm per query, as ql_score_block wants it */
 } question;
 
 /* Thread rule: its own thread only, until joined. */
@@ -119,7 +120,7 @@ static int consider(worker *self, uint32_t query, uint64_t first, uint64_t bits,
     } while (bits);
     QL_TRY(ql_score_block(asked->table, matrix->metric,
                           asked->queries + (uint64_t)query * matrix->dim, matrix->dim,
-                          asked->squares[query], rows, count, scores));
+                          asked->inverses[query], rows, NULL, count, scores));
     for (uint32_t i = 0; i < count; i++)
         ql_best_add(&self->bests[query], scores[i], (uint32_t)(first + places[i]));
     self->cost.distances += count;
@@ -252,6 +253,17 @@ static int answer(const question *asked, uint32_t threads, uint32_t *index, floa
     return status;
 }
 
+/* The inverse norm of each query, or NULL. */
+static double *inverses_of(const ql_matrix *matrix, const ql_kernels *table, const float *queries,
+                           uint32_t m)
+{
+    double *inverses = ql_alloc(m, sizeof *inverses);
+
+    for (uint32_t q = 0; inverses && q < m; q++, queries += matrix->dim)
+        inverses[q] = ql_inverse_norm(table->dot(queries, queries, matrix->dim));
+    return inverses;
+}
+
 int ql_matrix_top(const ql_matrix *matrix, const float *queries, uint32_t m, uint32_t k,
                   uint32_t threads, uint32_t *index, float *scores, ql_cost *cost)
 {
@@ -266,13 +278,8 @@ int ql_matrix_top(const ql_matrix *matrix, const float *queries, uint32_t m, uin
     if (!queries || !index || !scores) return QL_E_INVALID;
     if (!ql_is_finite(queries, (uint64_t)m * matrix->dim)) return QL_E_INVALID;
 
-    asked.squares = ql_alloc(m, sizeof *asked.squares);
-    if (!asked.squares) goto done;
-    for (uint32_t q = 0; q < m; q++) {
-        const float *query = queries + (uint64_t)q * matrix->dim;
-
-        asked.squares[q] = asked.table->dot(query, query, matrix->dim);
-    }
+    asked.inverses = inverses_of(matrix, asked.table, queries, m);
+    if (!asked.inverses) goto done;
     if (matrix->codes.codes || m >= ON_THE_GO) {
         uint32_t room = codes_room(matrix);
 
@@ -287,7 +294,7 @@ int ql_matrix_top(const ql_matrix *matrix, const float *queries, uint32_t m, uin
 done:
     ql_free(codes);
     ql_free(asked.coded);
-    ql_free(asked.squares);
+    ql_free(asked.inverses);
     return status;
 }
 
@@ -345,35 +352,53 @@ void ql_matrix_close(ql_matrix *matrix)
     ql_free(matrix);
 }
 
-/* Rows of any type against many queries: a block of rows stays in the cache while all look at it. */
+/* A block of rows stays in the first cache while all queries look at it. */
+static int score_block(const worker *self, uint64_t first, uint32_t count, float *scores)
+{
+    const question *asked = self->asked;
+    const ql_matrix *matrix = asked->matrix;
+    const float *rows[BLOCK];
+    double inverses[BLOCK];
+    uint64_t widened = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        rows[i] = row_of(self, first, i, &widened);
+        if (matrix->metric == QL_COSINE && asked->m > 1)
+            inverses[i] = ql_inverse_norm(asked->table->dot(rows[i], rows[i], matrix->dim));
+    }
+    for (uint32_t q = 0; q < asked->m; q++)
+        QL_TRY(ql_score_block(asked->table, matrix->metric,
+                              asked->queries + (uint64_t)q * matrix->dim, matrix->dim,
+                              asked->inverses[q], rows, asked->m > 1 ? inverses : NULL, count,
+                              scores + q * matrix->n + first));
+    return QL_OK;
+}
+
 int ql_matrix_scores(const ql_matrix *matrix, const float *queries, uint32_t m, float *scores)
 {
     question asked = {.matrix = matrix, .table = ql_kernels_active(), .queries = queries, .m = m};
     worker self = {.asked = &asked};
-    const float *rows[BLOCK];
-    int status = QL_OK;
+    uint32_t step = m > 1 ? SMALL_BLOCK : BLOCK;
+    int status = QL_E_MEMORY;
 
     assert(matrix);
     if (m == 0 || matrix->n == 0) return QL_OK;
     if (!queries || !scores || !ql_is_finite(queries, (uint64_t)m * matrix->dim))
         return QL_E_INVALID;
+    asked.inverses = inverses_of(matrix, asked.table, queries, m);
+    if (!asked.inverses) goto done;
     if (matrix->type != QL_FLOAT32) {
         self.wide = ql_alloc((uint64_t)BLOCK * matrix->dim, sizeof *self.wide);
-        if (!self.wide) return QL_E_MEMORY;
+        if (!self.wide) goto done;
     }
-    for (uint64_t first = 0; first < matrix->n && status == QL_OK; first += BLOCK) {
-        uint32_t count = matrix->n - first < BLOCK ? (uint32_t)(matrix->n - first) : BLOCK;
-        uint64_t widened = 0;
+    status = QL_OK;
+    for (uint64_t first = 0; first < matrix->n && status == QL_OK; first += step) {
+        uint64_t left = matrix->n - first;
 
-        for (uint32_t i = 0; i < count; i++) rows[i] = row_of(&self, first, i, &widened);
-        for (uint32_t q = 0; q < m && status == QL_OK; q++) {
-            const float *query = queries + (uint64_t)q * matrix->dim;
-
-            status = ql_score_block(asked.table, matrix->metric, query, matrix->dim,
-                                    asked.table->dot(query, query, matrix->dim), rows, count,
-                                    scores + (uint64_t)q * matrix->n + first);
-        }
+        status = score_block(&self, first, left < step ? (uint32_t)left : step, scores);
     }
+done:
     ql_free(self.wide);
+    ql_free(asked.inverses);
     return status;
 }

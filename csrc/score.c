@@ -6,7 +6,7 @@
  * float32.  Either is QL_E_INVALID, and then `scores` is unspecified (the one exception to "outputs
  * only on success": the alternative is a second buffer or a second pass).
  *
- * Cosine is computed as (float)(dot / sqrt(|q|^2 * |r|^2)), the quotient in double, cut to [-1, 1].
+ * Cosine is computed as (float)(dot * (1/|q| * 1/|r|)), in double but for the sums, cut to [-1, 1].
  * The three sums are float32 sums of the table as long as they stay within [2^-80, 2^100]; a vector
  * of tiny or huge components would underflow or overflow there, and is done again in double, where
  * every float32 vector of QL_DIM_MAX components fits. */
@@ -44,19 +44,29 @@ int ql_square_is_comfortable(float square)
     return square >= SQUARE_MIN && square <= SQUARE_MAX;
 }
 
-static void cosines(const ql_kernels *table, const float *query, uint32_t dim, float query_square,
-                    const float *const *rows, uint32_t n, float *scores)
+double ql_inverse_norm(float square)
+{
+    return ql_square_is_comfortable(square) ? 1 / sqrt((double)square) : 0;
+}
+
+static void cosines(const ql_kernels *table, const float *query, uint32_t dim, double query_inverse,
+                    const float *const *rows, const double *inverses, uint32_t n, float *scores)
 {
     float squares[QL_SCORE_ROWS];
+    double made[QL_SCORE_ROWS];
 
-    table->dot_square_rows(query, dim, rows, n, scores, squares);
+    if (inverses) {
+        table->dot_rows(query, dim, rows, n, scores);
+    } else {
+        table->dot_square_rows(query, dim, rows, n, scores, squares);
+        for (uint32_t i = 0; i < n; i++) made[i] = ql_inverse_norm(squares[i]);
+        inverses = made;
+    }
     for (uint32_t i = 0; i < n; i++) {
-        float cosine;
+        double inverse = query_inverse * inverses[i];
+        float cosine = (float)(scores[i] * inverse);
 
-        if (ql_square_is_comfortable(squares[i]) && ql_square_is_comfortable(query_square))
-            cosine = (float)(scores[i] / sqrt((double)query_square * squares[i]));
-        else
-            cosine = cosine_in_double(query, rows[i], dim);
+        if (inverse == 0) cosine = cosine_in_double(query, rows[i], dim);
         if (cosine > 1) cosine = 1;
         if (cosine < -1) cosine = -1;
         scores[i] = cosine; /* NaN passes and is refused by the caller */
@@ -64,7 +74,8 @@ static void cosines(const ql_kernels *table, const float *query, uint32_t dim, f
 }
 
 int ql_score_block(const ql_kernels *table, int metric, const float *query, uint32_t dim,
-                   float query_square, const float *const *rows, uint32_t n, float *scores)
+                   double query_inverse, const float *const *rows, const double *inverses,
+                   uint32_t n, float *scores)
 {
     assert(n <= QL_SCORE_ROWS);
     if (metric == QL_L2) {
@@ -73,7 +84,7 @@ int ql_score_block(const ql_kernels *table, int metric, const float *query, uint
     } else if (metric == QL_DOT) {
         table->dot_rows(query, dim, rows, n, scores);
     } else {
-        cosines(table, query, dim, query_square, rows, n, scores);
+        cosines(table, query, dim, query_inverse, rows, inverses, n, scores);
     }
     return ql_is_finite(scores, n) ? QL_OK : QL_E_INVALID;
 }
@@ -84,21 +95,21 @@ static int score(int metric, const float *query, uint32_t dim, const float *rows
 {
     const ql_kernels *table = ql_kernels_active();
     const float *block[QL_SCORE_ROWS];
-    float query_square;
+    double inverse;
 
     if (metric != QL_DOT && metric != QL_L2 && metric != QL_COSINE) return QL_E_INVALID;
     if (dim > QL_DIM_MAX || stride < dim) return QL_E_INVALID;
     if (n && (!query || !rows || !scores)) return QL_E_INVALID;
     if (!ql_is_finite(query, n ? dim : 0)) return QL_E_INVALID;
 
-    query_square = metric == QL_COSINE && n ? table->dot(query, query, dim) : 0;
+    inverse = metric == QL_COSINE && n ? ql_inverse_norm(table->dot(query, query, dim)) : 0;
     for (uint64_t from = 0; from < n; from += QL_SCORE_ROWS) {
         uint32_t count = n - from < QL_SCORE_ROWS ? (uint32_t)(n - from) : QL_SCORE_ROWS;
 
         for (uint32_t i = 0; i < count; i++)
             block[i] = rows + (index ? index[from + i] : from + i) * stride;
         QL_TRY(
-            ql_score_block(table, metric, query, dim, query_square, block, count, scores + from));
+            ql_score_block(table, metric, query, dim, inverse, block, NULL, count, scores + from));
     }
     return QL_OK;
 }

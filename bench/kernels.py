@@ -1,0 +1,251 @@
+"""What do the kernels cost beside NumPy and re, and where do they lose?
+
+    python bench/kernels.py [--vectors FILE.npy] [--runs 7] [--isa avx2] [--json FILE]
+
+Both sides run in turns in one process on one thread; times are CPU seconds, medians of the runs,
+and the ratio is the other's time over ours: above 1 we win.  Answers are compared before they are
+timed.  Without --vectors the rows are random normal ones, the hardest case for the codes: nothing
+is near anything.  `cold` touches 128 MB in between, so that no row is in a cache.
+"""
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+
+import argparse
+import json
+import platform
+import random
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from quillian import kernels
+from quillian.bindings.kernels import crc32c, isa, use_isa
+
+SEED = 1
+D = 384
+K = 10
+PATTERNS = 20
+
+Call = Callable[[], Any]
+
+
+class Case(NamedTuple):
+    """One row of the table: two calls that answer the same, and whether they are to start cold."""
+
+    name: str
+    ours: Call
+    theirs: Call
+    equal: Callable[[Any, Any], bool]
+    cold: bool = False
+
+
+def close(a: Any, b: Any) -> bool:
+    return bool(np.allclose(a, b, rtol=1e-3, atol=2e-4 * max(1.0, float(np.abs(b).max()))))
+
+
+def same_scores(a: Any, b: Any) -> bool:
+    return close(a.scores, b[1])
+
+
+def rows_of(path: Path | None, count: int, queries: int) -> tuple[Any, Any]:
+    """Unit rows and queries, from a file of vectors or random; queries are not among the rows."""
+    generator = np.random.default_rng(SEED)
+    if path is None:
+        taken = generator.standard_normal((count + queries, D)).astype(np.float32)
+    else:
+        stored = np.load(path, mmap_mode="r")
+        chosen = generator.permutation(len(stored))[: count + queries]
+        taken = np.asarray(stored[np.sort(chosen)], np.float32)[generator.permutation(len(chosen))]
+    unit = kernels.normalize(taken)
+    return np.ascontiguousarray(unit[queries:]), np.ascontiguousarray(unit[:queries])
+
+
+def numpy_cosine(queries: Any, rows: Any) -> Any:
+    norms = np.linalg.norm(queries, axis=-1)[..., None] * np.linalg.norm(rows, axis=1)
+    return queries @ rows.T / norms
+
+
+def numpy_l2(queries: Any, rows: Any) -> Any:
+    """The usual expansion; it loses digits where we do not, and is the fast way in NumPy."""
+    if queries.ndim == 1:
+        return -((rows - queries) ** 2).sum(axis=1)
+    return 2 * queries @ rows.T - (rows**2).sum(axis=1) - (queries**2).sum(axis=1)[:, None]
+
+
+def numpy_top(scores: Any) -> tuple[Any, Any]:
+    best = np.argpartition(-scores, K, axis=-1)[..., :K]
+    values = np.take_along_axis(scores, best, -1)
+    order = np.argsort(-values, axis=-1)
+    return np.take_along_axis(best, order, -1), np.take_along_axis(values, order, -1)
+
+
+def score_cases(path: Path | None) -> Iterator[Case]:
+    for n in (1_000, 10_000, 100_000):
+        rows, (q,) = rows_of(path, n, 1)
+        ours = partial(kernels.dot, q, rows)
+        yield Case(f"dot, 1 query, {len(rows)} rows", ours, partial(np.matmul, rows, q), close)
+    rows, queries = rows_of(path, 10_000, 100)
+    for name, mine, theirs in (
+        ("dot", kernels.dot, lambda q, r: q @ r.T),
+        ("cosine", kernels.cosine, numpy_cosine),
+        ("l2", kernels.l2, numpy_l2),
+    ):
+        for asked in (queries[0], queries):
+            what = f"{name}, {asked.size // D} queries, 10000 rows"
+            yield Case(what, partial(mine, asked, rows), partial(theirs, asked, rows), close)
+    scores = queries @ rows.T
+    yield Case(
+        "top 10 of 100 x 10000 scores",
+        partial(kernels.top_k, scores, K),
+        partial(numpy_top, scores),
+        same_scores,
+    )
+
+
+def numpy_nearest(queries: Any, rows: Any) -> tuple[Any, Any]:
+    return numpy_top(queries @ rows.T)
+
+
+def nearest_cases(path: Path | None) -> Iterator[Case]:
+    for n in (10_000, 100_000):
+        rows, queries = rows_of(path, n, 100)
+        prepared = kernels.matrix(rows, metric="dot")
+        for m in (1, 100):
+            asked = queries[:m]
+            ours = partial(kernels.nearest, asked, rows, K, metric="dot")
+            theirs = partial(numpy_nearest, asked, rows)
+            coded = partial(prepared.nearest, asked, K)
+            name = f"top 10, {m} queries, {len(rows)} rows"
+            yield Case(name, ours, theirs, same_scores)
+            yield Case(f"{name}, prepared", coded, theirs, same_scores)
+            if m == 1:
+                yield Case(f"{name}, cold", ours, theirs, same_scores, cold=True)
+                yield Case(f"{name}, prepared, cold", coded, theirs, same_scores, cold=True)
+    rows, queries = rows_of(path, 10_000, 1)
+    yield Case(
+        "prepare 10000 rows and ask once",
+        lambda: kernels.matrix(rows, metric="dot").nearest(queries, K),
+        partial(numpy_nearest, queries, rows),
+        same_scores,
+    )
+
+
+def narrow_cases(path: Path | None) -> Iterator[Case]:
+    rows, queries = rows_of(path, 10_000, 1)
+    steps = np.rint(rows * (127 / np.abs(rows).max()))
+    for narrow in (rows.astype(np.float16), steps.astype(np.int8)):
+        yield Case(
+            f"top 10, 1 query, 10000 rows of {narrow.dtype}",
+            partial(kernels.nearest, queries, narrow, K, metric="dot"),
+            lambda narrow=narrow: numpy_nearest(queries, narrow.astype(np.float32)),
+            same_scores,
+        )
+
+
+def other_cases() -> Iterator[Case]:
+    import zlib
+
+    data = np.random.default_rng(SEED).bytes(1 << 20)
+    yield Case(
+        "crc32c of 1 MiB (zlib's crc32)",
+        lambda: crc32c(data),
+        lambda: zlib.crc32(data),
+        lambda a, b: a != b,
+    )
+    source = random.Random(SEED)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["".join(source.choices(letters, k=source.randint(2, 9))) for _ in range(3000)]
+    literals = {f"literal {i}": source.choice(words) for i in range(PATTERNS // 2)}
+    expressions = {"date": r"\b\d{4}-\d\d-\d\d\b", "mail": r"\w+@\w+\.(com|org)", "twice": r"aa+b?"}
+    expressions |= {
+        f"word {i}": rf"\b{w}\w*ing\b" for i, w in enumerate(words[: PATTERNS // 2 - 3])
+    }
+    for length in (40, 400, 20_000):
+        texts = [" ".join(source.choices(words, k=length // 6)) for _ in range(400_000 // length)]
+        yield pattern_case(
+            f"{PATTERNS} patterns, texts of {length} signs", literals, expressions, texts
+        )
+
+
+def pattern_case(name: str, literals: Any, expressions: Any, texts: list[str]) -> Case:
+    patterns = kernels.PatternSet(literals, expressions)
+    alone = [(name, re.compile(re.escape(x))) for name, x in literals.items()]
+    alone += [(name, re.compile(x, re.ASCII)) for name, x in expressions.items()]
+
+    def by_re() -> list[list[tuple[int, int, str]]]:
+        return [
+            sorted((m.start(), m.end(), name) for name, one in alone for m in one.finditer(text))
+            for text in texts
+        ]
+
+    return Case(name, lambda: patterns.find_many(texts), by_re, lambda a, b: a == b)
+
+
+def measured(case: Case, runs: int) -> dict[str, Any]:
+    """Medians of both sides, run in turns, after a first run that is compared."""
+    assert case.equal(case.ours(), case.theirs()), f"{case.name}: the answers differ"
+    evictor = np.zeros(1 << 24)
+    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for _ in range(runs):
+        for side, call in (("ours", case.ours), ("theirs", case.theirs)):
+            if case.cold:
+                evictor += 1
+            start = time.process_time()
+            call()
+            times[side].append((time.process_time() - start) * 1e3)
+    ours, theirs = (statistics.median(times[side]) for side in ("ours", "theirs"))
+    spread = max(times["ours"]) / min(times["ours"])
+    return {"case": case.name, "ours_ms": ours, "theirs_ms": theirs, "spread": spread}
+
+
+def machine() -> dict[str, str]:
+    names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
+    return {
+        "cpu": names[0].partition(":")[2].strip() if names else platform.machine(),
+        "isa": isa(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "load": f"{os.getloadavg()[0]:.1f}",
+        "seed": str(SEED),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vectors", type=Path)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--isa")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if options.isa:
+        use_isa(options.isa)
+    facts = {**machine(), "vectors": options.vectors.name if options.vectors else "random"}
+    print(", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
+    print(f"{'':52}{'ours ms':>10}{'other ms':>10}{'ratio':>8}{'max/min':>9}")
+    results = []
+    for group in (score_cases, nearest_cases, narrow_cases):
+        results += [shown(measured(case, options.runs)) for case in group(options.vectors)]
+    results += [shown(measured(case, options.runs)) for case in other_cases()]
+    if options.json:
+        options.json.write_text(json.dumps({"machine": facts, "results": results}, indent=1))
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    ratio = row["theirs_ms"] / row["ours_ms"]
+    print(
+        f"{row['case']:52}{row['ours_ms']:10.3f}{row['theirs_ms']:10.3f}"
+        f"{ratio:8.2f}{row['spread']:9.1f}",
+        flush=True,
+    )
+    return row
+
+
+if __name__ == "__main__":
+    main()
