@@ -100,6 +100,7 @@ def ingest(
         raise click.UsageError("--no-embed goes with neither --embedder nor --vectors")
     start = time.monotonic()
     vectors = load_vectors(options.pop("vectors"))
+    expect_inputs(files, options)  # Before a store is created.
     with open_store(store, vectors, lock_timeout, **options) as opened:
         if not as_json:
             rendering.note(embedder_line(opened, vectors, options["no_embed"]))
@@ -112,6 +113,18 @@ def ingest(
         show(report)
     if interrupted:
         click.get_current_context().exit(130)
+
+
+def expect_inputs(files: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Raise where an input is missing or has no format."""
+    from .. import reading
+
+    for name in files:
+        reading.expect(name, reading.Layout(options["format"]))
+    if options["wordnet"] is not None:
+        reading.find_folder(Path(options["wordnet"]) if options["wordnet"] else None)
+    if options["packages"]:
+        reading.expect(options["packages"], reading.Layout("packages"))
 
 
 def load_vectors(path: Path | None) -> Any:
@@ -137,7 +150,7 @@ def load_array(path: Path | None) -> Any:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
-        raise InvalidError(f"{path} is no .npy file of numbers: {error}") from error
+        raise InvalidError(f"{path} is no .npy file of numbers") from error
     if array.dtype.kind != "f":
         raise InvalidError(f"{path}: want floats, got {array.dtype}")
     return array

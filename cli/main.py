@@ -80,7 +80,7 @@ class Commands(click.Group):
 def one_line(error: BaseException) -> str:
     """What an error says, in one line."""
     text = str(error) or type(error).__name__
-    if isinstance(error, OSError) and not isinstance(error, QuillianError) and error.strerror:
+    if isinstance(error, OSError) and error.strerror:  # Without the number of the error.
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(text.split())
 

@@ -159,6 +159,29 @@ def test_ingest_chooses_fields(brain: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "args", [("none.csv",), ("--wordnet", "."), ("--packages", "none"), (".",)], ids=" ".join
+)
+def test_missing_input_is_named_and_creates_no_store(brain: Path, args: tuple[str, ...]) -> None:
+    result = run("ingest", "new", *args)
+    assert result.exit_code == 3
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("new").exists()
+
+
+def test_vectors_that_are_no_array_are_refused(brain: Path) -> None:
+    Path("v.npy").write_text("nonsense")
+    result = run("ingest", "new", "cities.csv", "--vectors", "v.npy")
+    assert (result.exit_code, result.stderr) == (1, "error: v.npy is no .npy file of numbers\n")
+
+
+def test_error_of_the_system_is_one_line_without_its_number(brain: Path) -> None:
+    result = run("ingest", "cities.csv/store", "cities.csv")
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "Errno" not in result.stderr
+
+
+@pytest.mark.parametrize(
     "args",
     [
         ("ingest", "brain"),

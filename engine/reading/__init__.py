@@ -2,7 +2,7 @@
 
 from ..errors import BadRecordError
 from .fields import Fields
-from .files import FORMATS, STDIN, Layout, format_of, read_stream, reading
+from .files import FORMATS, STDIN, Layout, expect, format_of, read_stream, reading
 from .items import Edge, Item, OnBad, refuse, stable_id
 from .lines import read_json_lines
 from .packages import available, read_packages
@@ -19,6 +19,7 @@ __all__ = [
     "Layout",
     "OnBad",
     "available",
+    "expect",
     "find_folder",
     "format_of",
     "read_json_lines",

@@ -73,13 +73,20 @@ def read_stream(
     raise InvalidError(f"{name}: format {format} needs a file, not a stream")
 
 
+def expect(name: str, layout: Layout) -> None:
+    """Raise as `reading` would: NotFoundError without a file, InvalidError without a format."""
+    path = Path(name)
+    if name != STDIN and not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise NotFoundError(f"{name} {what}; want a file")
+    format_of(name, layout.format)
+
+
 @contextmanager
 def reading(name: str, layout: Layout, on_bad: OnBad) -> Iterator[Iterator[Item | Edge]]:
     """Items and edges of the file at a path; NotFoundError where there is none."""
     path = Path(name)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise NotFoundError(f"{name} {what}; want a file")
+    expect(name, layout)
     with ExitStack() as stack:
         if format_of(name, layout.format) == "sqlite":
             source = layout.fields.source or path.name
