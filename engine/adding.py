@@ -15,16 +15,19 @@ from .indexing import Progress
 from .records import Concept, Time
 from .selection import Float32, Nodes
 from .snapshot import Snapshot
+from .text import records as text_records
 
 
 class Adding(Snapshot):
     """The part of a Transaction that adds, replaces and merges concepts."""
 
     _retired: list[int]  # Slots that die with this commit.
+    _texts: dict[int, str | None]  # Words of nodes that changed.
 
     def _changed(self) -> None:
         """Caches of the view are stale."""
         self._matching.clear()
+        self._words = None
         if self._graph is not None:
             self._graph.close()
             self._graph = None
@@ -126,8 +129,17 @@ class Adding(Snapshot):
             next_node=start + len(new),
             concepts=self._head.concepts + len(new),
         )
+        self._note_words(added, settled)
         self._changed()
         return np.array(nodes, dtype=np.uint64)
+
+    def _note_words(self, added: Sequence[Concept], settled: Sequence[Concept]) -> None:
+        """The words of settled concepts may be others than before, and added ones may have some."""
+        words = {concept.node: text_records.words_of(concept) for concept in added}
+        words = {node: text for node, text in words.items() if text is not None}
+        words |= {concept.node: text_records.words_of(concept) for concept in settled}
+        self._texts.update(words)
+        self._head = text_records.note(self._catalog, self._head, list(words))
 
     def _resolve(self, rows: list[Draft], on_conflict: str) -> tuple[list[int], set[int]]:
         """The node of every row, and the indexes of the rows that are new concepts."""

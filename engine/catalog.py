@@ -63,6 +63,8 @@ class Manifest:
     metric: str
     embedder: str | None
     created_ns: int
+    stemmer: str | None = None  # How texts become words, and
+    phrases: bool = False  # whether their positions are kept.
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Head:
     index_generation: int = 0  # 0: no index has been written.
     index_rows: int = 0
     index_curve: tuple[tuple[int, int, float], ...] = ()  # See calibration.py.
+    words_start: int = 0  # The log of changed texts that no segment of words covers:
+    words_end: int = 0  # [words_start, words_end).
     updated_ns: int = 0
 
 
@@ -175,6 +179,10 @@ class CatalogTransaction:
         trace: TracebackType | None,
     ) -> None:
         self.abort()
+
+    def newest(self) -> "CatalogTransaction":
+        """A new view of the same catalog, of its last commit."""
+        return self._catalog.begin()
 
     def abort(self) -> None:
         """Forget everything since begin; for a reader, end it."""

@@ -12,9 +12,10 @@ import numpy as np
 from . import blobs
 from .catalog import CatalogTransaction
 from .directory import Directory
-from .errors import CorruptError
+from .errors import CorruptError, StorageError
 from .layout import decode, edge_of, node_of, unseal
 from .snapshot import Snapshot
+from .text import records as text_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ def problems(directory: Directory, view: Snapshot) -> list[Problem]:
         directory.refresh(txn, head)
         if head.rows:
             found.extend(_vectors(directory, head.rows, owners, nodes))
+        found.extend(_words(directory, txn))
     found.extend(_associations(directory, view, nodes))
     return found
 
@@ -118,6 +120,14 @@ def _vectors(
     else:
         if unreachable:
             yield Problem("index", f"{unreachable} rows cannot be reached", False)
+
+
+def _words(directory: Directory, txn: CatalogTransaction) -> Iterator[Problem]:
+    for info in text_records.segments(txn).current:
+        try:
+            directory.words().segment(info.name).check()
+        except (CorruptError, StorageError) as error:
+            yield Problem("words", str(error), False)
 
 
 def _associations(directory: Directory, view: Snapshot, nodes: dict[int, str]) -> Iterator[Problem]:

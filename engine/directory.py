@@ -30,8 +30,9 @@ from .errors import (
     StorageError,
 )
 from .indexing import Progress
-from .layout import CATALOG, GRAPH_LOG, VECTORS, WRITER_LOCK
+from .layout import CATALOG, GRAPH_LOG, VECTORS, WORDS, WRITER_LOCK
 from .locking import WriterLock
+from .text import Analyser, WordIndex
 from .vectors import VectorLog
 
 CREATE_TIMEOUT_S = 10.0
@@ -50,6 +51,7 @@ class Directory:
         self.read_only = read_only
         self._handles = 0
         self._vectors: VectorLog | None = None
+        self._words: WordIndex | None = None
         self._seen = -1
         self._lock = threading.RLock()
         self._indexer = Indexer(self._index_in_background)
@@ -153,6 +155,18 @@ class Directory:
                     )
         return self._vectors
 
+    def words(self) -> WordIndex:
+        """The words of this store."""
+        with self._lock:
+            if self._words is None:
+                self._words = WordIndex(
+                    self.path / WORDS,
+                    self.manifest.uuid,
+                    stemmer=self.manifest.stemmer,
+                    positions=self.manifest.phrases,
+                )
+        return self._words
+
     def set_dim(self, txn: CatalogTransaction, dim: int) -> None:
         """Fix the dimension by the first vector, in the writer's transaction."""
         self.manifest = replace(self.manifest, dim=check_dim(dim))
@@ -240,12 +254,13 @@ class Directory:
 
     def size_bytes(self) -> dict[str, int]:
         """Bytes that the files of each part occupy on disk."""
-        sizes = {"catalog": 0, "vectors": 0, "index": 0, "associations": 0}
+        sizes = {"catalog": 0, "vectors": 0, "index": 0, "associations": 0, "words": 0}
         for file in self.path.rglob("*"):
             if not file.is_file():
                 continue
             part = "catalog" if file.name.startswith(CATALOG) else None
             part = "associations" if file.name.startswith("graph") else part
+            part = "words" if file.parent.name == WORDS else part
             if file.parent.name == VECTORS:
                 part = "index" if file.name.startswith("index") else "vectors"
             if part is not None:
@@ -275,13 +290,23 @@ _inherited: list[Directory] = []  # Never used nor freed.
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def manifest_of(*, dim: int | None, metric: str, embedder: str | None) -> Manifest:
+def manifest_of(
+    *,
+    dim: int | None,
+    metric: str,
+    embedder: str | None,
+    stemmer: str | None = None,
+    phrases: bool = False,
+) -> Manifest:
     """The manifest of a new store."""
     if metric not in METRICS:
         raise InvalidError(f"want metric {' | '.join(METRICS)}, got {metric!r}")
     if dim is not None:
         check_dim(dim)
-    return Manifest(FORMAT, uuid.uuid4().bytes, dim, metric, embedder, time.time_ns())
+    Analyser(stemmer)  # Raises for one that is not installed.
+    return Manifest(
+        FORMAT, uuid.uuid4().bytes, dim, metric, embedder, time.time_ns(), stemmer, phrases
+    )
 
 
 def create(path: Path, manifest: Manifest) -> None:
@@ -327,9 +352,21 @@ def checked(manifest: Manifest, path: Path) -> Manifest:
 
 
 def expect(
-    manifest: Manifest, *, dim: int | None, metric: str | None, embedder: str | None
+    manifest: Manifest,
+    *,
+    dim: int | None,
+    metric: str | None,
+    embedder: str | None,
+    stemmer: str | None = None,
+    phrases: bool = False,
 ) -> None:
     """Refuse a store that was made with something else than the caller wants."""
+    if stemmer is not None and stemmer != manifest.stemmer:
+        raise InvalidError(
+            f"want stemmer={stemmer!r}, but the store was made with {manifest.stemmer!r}"
+        )
+    if phrases and not manifest.phrases:
+        raise InvalidError("want phrases, but the store was made without; make it with phrases")
     if dim is not None and manifest.dim is not None and dim != manifest.dim:
         raise InvalidError(f"want dim={dim}, but the store was made with dim={manifest.dim}")
     if metric is not None and metric != manifest.metric:

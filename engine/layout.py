@@ -9,10 +9,12 @@ vectors/meta-NNN.slots          node, birth, scale and checksum of each row (csr
 vectors/index-NNNNNN.hnsw       generations of the index over a prefix of the rows (csrc/hnsw.c)
 vectors/index-draft-PID.tmp     one that process PID is writing; nobody else looks at it
 graph.log                       the log of associations (csrc/graph.c)
+words/words-NNNNNN.post         segments of postings (csrc/postings.c)
 
 Tables of catalog.mdb: one LMDB tree, the first byte of a key is its table
 ---------------------------------------------------------------------------
-S store      "store" -> Manifest; "head" -> Head: the state that a commit makes visible
+S store      "store" -> Manifest; "head" -> Head: the state that a commit makes visible;
+             "words" -> the segments of words (text/records.py)
 c concepts   u32 node -> concept record
 I ids        u16 namespace, id (see id_key) -> u32 node
 N names      casefolded name or alias (see name_key), 0, u32 node -> nothing
@@ -20,6 +22,7 @@ T types      name of an association type -> u16 number
 E edges      u32 source, u16 type, u32 target -> what the log does not hold of an association
 D deaths     u64 commit -> u32 slots (little-endian) that this commit retired
 B blobs      name, 0, u32 part -> a piece of bytes that one feature keeps (a saved network)
+W words      u64 position in the log of changed texts -> u32 nodes (little-endian) from there on
 
 Integers in keys are big-endian, so that byte order is number order. LMDB's own named tables would
 need a write transaction to open, which waits for another process's writer; this way readers never
@@ -44,6 +47,7 @@ CATALOG: Final = "catalog.mdb"
 WRITER_LOCK: Final = "writer.lock"
 VECTORS: Final = "vectors"
 GRAPH_LOG: Final = "graph.log"
+WORDS: Final = "words"
 
 TABLES: Final = {
     "store": b"S",
@@ -54,9 +58,11 @@ TABLES: Final = {
     "edges": b"E",
     "deaths": b"D",
     "blobs": b"B",
+    "words": b"W",
 }
 STORE_KEY: Final = b"store"
 HEAD_KEY: Final = b"head"
+WORDS_KEY: Final = b"words"
 
 KEY_BYTES_MAX: Final = 505  # LMDB's 511 less table, terminator and node.
 _HASH_BYTES: Final = 32
@@ -79,6 +85,11 @@ def index_name(generation: int) -> str:
 def draft_index_name(process: int) -> str:
     """File name of an index that a process is writing and nobody reads yet."""
     return f"index-draft-{process}.tmp"
+
+
+def words_name(number: int) -> str:
+    """File name of a segment of words."""
+    return f"words-{number:06d}.post"
 
 
 def _bounded(key: bytes) -> bytes:

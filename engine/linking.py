@@ -15,6 +15,7 @@ from .bindings.limits import EDGE_DATA, TYPES_MAX
 from .errors import InvalidError, LimitError, NotFoundError
 from .records import Time, to_ns
 from .snapshot import Key
+from .text import records as text_records
 
 
 class Linking(Adding):
@@ -167,6 +168,9 @@ class Linking(Adding):
                 self._catalog.delete_name(name, concept.node)
         self._catalog.delete_id(concept.id)
         self._catalog.delete_concept(concept.node)
+        if text_records.words_of(concept):
+            self._texts[concept.node] = None
+            self._head = text_records.note(self._catalog, self._head, [concept.node])
         self._head = replace(self._head, concepts=self._head.concepts - 1)
         self._changed()
 

@@ -23,6 +23,8 @@ from .errors import EmbedderError, InvalidError, NotFoundError
 from .filters import Condition
 from .records import Association, Concept
 from .selection import Float32, Nodes, Question, Selection
+from .text import WordView
+from .text import records as text_records
 from .vectors import as_vectors
 
 Key = str | int
@@ -32,10 +34,13 @@ Key = str | int
 class Snapshot:
     """A frozen view of the store; close it when done, best with `with`."""
 
+    _writes = False  # A Transaction sees what may yet be undone.
+
     def __init__(self, directory: Directory, embedder: Embedder | None = None):
         self._directory = directory
         self._embedder = embedder
         self._graph: GraphView | None = None
+        self._words: WordView | None = None
         self._types: dict[str, int] | None = None
         self._type_names: dict[int, str] = {}
         self._matching: dict[str, bitmaps.Bitmap] = {}
@@ -72,6 +77,11 @@ class Snapshot:
     def head(self) -> Head:
         """Lengths and counts as of this view."""
         return self._head
+
+    @property
+    def catalog(self) -> CatalogTransaction:
+        """The catalog's transaction; for the store's own reports."""
+        return self._catalog
 
     @property
     def version(self) -> int:
@@ -254,6 +264,16 @@ class Snapshot:
     def blob(self, name: str) -> bytes | None:
         """The bytes that a transaction kept under this name, or None."""
         return blobs.read(self._catalog, name)
+
+    # Words.
+
+    @property
+    def words(self) -> WordView:
+        """The words of all concepts as this view sees them; for operators."""
+        if self._words is None:
+            index = self._directory.words()
+            self._words = text_records.view(index, self._catalog, self._head, pending=self._writes)
+        return self._words
 
     # Associations.
 

@@ -20,16 +20,18 @@ from .embedders import Embedder
 from .errors import ClosedError, EmbedderError, InvalidError, ReadOnlyError
 from .filters import Condition
 from .indexing import Progress
-from .operators import Near
-from .query import Operator
+from .operators import Fuse, Near, Top, Where, Words
+from .query import Operator, Query
 from .records import Concept
 from .selection import Nodes, Question, Selection
 from .snapshot import Key, Snapshot
+from .text import records as text_records
 from .transaction import Transaction
 
 MEMORY = ":memory:"
 NO_EMBEDDER = "none"
 LOCK_TIMEOUT_S = 10.0
+FUSED_ROWS = 100  # Rows of each part that a fused search looks at.
 
 
 def open(
@@ -40,6 +42,8 @@ def open(
     embedder: str | Embedder | None = None,
     read_only: bool = False,
     lock_timeout: float = LOCK_TIMEOUT_S,
+    stemmer: str | None = None,
+    phrases: bool = False,
 ) -> "Store":
     """The store at a path, created if there is none; ":memory:" is one that ends with its handle.
 
@@ -48,6 +52,8 @@ def open(
     `name`, `dim` and `embed`, "auto" for the best installed one, or "none": texts get no vectors
     through this handle. None: the one that the store was made with; for a new store without dim,
     the best installed one, if any.
+    stemmer ("english", ...: words become stems), phrases (positions of words are kept, for
+    `Words(mode="phrase")`): wanted only to create.
     lock_timeout: seconds that a transaction waits for another writer before LockTimeout.
     """
     return Store(
@@ -57,6 +63,8 @@ def open(
         embedder=embedder,
         read_only=read_only,
         lock_timeout=lock_timeout,
+        stemmer=stemmer,
+        phrases=phrases,
     )
 
 
@@ -72,6 +80,8 @@ class Store:
         embedder: str | Embedder | None = None,
         read_only: bool = False,
         lock_timeout: float = LOCK_TIMEOUT_S,
+        stemmer: str | None = None,
+        phrases: bool = False,
     ):
         self._temporary: Path | None = None
         if str(path) == MEMORY:
@@ -89,11 +99,24 @@ class Store:
         new = None
         if not read_only:
             made_dim = dim if dim is not None or name is None else _loaded(embedder, name).dim
-            new = manifest_of(dim=made_dim, metric=metric or "cosine", embedder=name)
+            new = manifest_of(
+                dim=made_dim,
+                metric=metric or "cosine",
+                embedder=name,
+                stemmer=stemmer,
+                phrases=phrases,
+            )
         self._directory = Directory.acquire(self.path, read_only=read_only, new=new)
         try:
             wanted = name if embedder is not None else None
-            expect(self._directory.manifest, dim=dim, metric=metric, embedder=wanted)
+            expect(
+                self._directory.manifest,
+                dim=dim,
+                metric=metric,
+                embedder=wanted,
+                stemmer=stemmer,
+                phrases=phrases,
+            )
             self._embedder = self._embedder_of(embedder)
         except BaseException:
             self.close()
@@ -169,12 +192,17 @@ class Store:
         *,
         vector: Any = None,
         where: Condition | None = None,
+        method: str | None = None,
     ) -> Selection:
-        """The k concepts that fit a text or vector best, among those that satisfy `where`."""
+        """The k concepts that fit a text, a vector or both best, among those that satisfy `where`.
+
+        method: "vectors", "words", or None: both, fused, where the question and the store have
+        both (see `plan_of`).
+        """
         with self.snapshot() as view:
-            start = Selection.everything(view, Question(text=text, vector=vector))
-            allowed = None if where is None else view.matching(where)
-            return view.nearest(start, k=k, allowed=allowed, operator=repr(Near(k))).detach()
+            question = Question(text=text, vector=vector)
+            plan = plan_of(view, question, k, where, method)
+            return plan(view, Selection.everything(view, question)).detach()
 
     def get(self, key: Key) -> Concept:
         """The concept of an id or node number; NotFoundError if there is none."""
@@ -213,7 +241,7 @@ class Store:
     # Care.
 
     def optimize(self, progress: Progress | None = None, threads: int | None = None) -> None:
-        """Finish all index work: link the rows that the index does not cover, and write it out.
+        """Finish all index work: words into segments, rows into the index, and write both out.
 
         Readers and writers go on meanwhile.  May be stopped (Ctrl-C) and called again.
         threads: None means up to two.
@@ -221,6 +249,8 @@ class Store:
         if self.read_only:
             raise ReadOnlyError(f"the store {self.path} was opened read-only; open it for writing")
         directory = self._open_directory()
+        with directory.writing(self.lock_timeout), directory.catalog.begin(write=True) as txn:
+            text_records.finish(directory.words(), txn)
         directory.finish_index(
             timeout=self.lock_timeout,
             threads=threads or min(2, os.cpu_count() or 1),
@@ -248,12 +278,33 @@ class Store:
                 "metric": manifest.metric,
                 "embedder": manifest.embedder,
                 "index": self._open_directory().index_state(head),
+                "words": text_records.stats(view.catalog, head),
                 "rows": {"live": head.vectors, "retired": head.rows - head.vectors},
                 "size_bytes": self._open_directory().size_bytes(),
                 "created_ns": manifest.created_ns,
                 "updated_ns": head.updated_ns,
                 "format": manifest.format,
             }
+
+
+def plan_of(
+    view: Snapshot,
+    question: Question,
+    k: int,
+    where: Condition | None = None,
+    method: str | None = None,
+) -> Query[Snapshot]:
+    """The plan of `search`: a query that may also be printed, kept and run by hand."""
+    depth = max(k, FUSED_ROWS)
+    has_vector = question.vector is not None or (view.has_embedder and question.text is not None)
+    if method not in (None, "vectors", "words"):
+        raise InvalidError(f'want method "vectors", "words" or None, got {method!r}')
+    start = () if where is None else (Where(where),)
+    if method == "vectors" or (method is None and question.text is None):
+        return Query(*start, Near(k))
+    if method == "words" or not has_vector or view.head.vectors == 0:
+        return Query(*start, Words(k))
+    return Query(*start, Fuse(Near(depth), Words(depth)), Top(k))
 
 
 def _question(about: Any) -> Question:

@@ -19,10 +19,13 @@ from .catalog import CatalogTransaction
 from .directory import Directory
 from .embedders import Embedder
 from .linking import Linking
+from .text import records as text_records
 
 
 class Transaction(Linking):
     """The one writer's view. Commits at the end of its `with` block, aborts on an exception."""
+
+    _writes = True
 
     def __init__(self, directory: Directory, embedder: Embedder | None, lock_timeout: float):
         self._ended = True  # Until the lock is held there is nothing to end.
@@ -37,6 +40,7 @@ class Transaction(Linking):
         self._before = self._head
         self._head = replace(self._before, commit=self._before.commit + 1)
         self._retired: list[int] = []
+        self._texts: dict[int, str | None] = {}
         self._linked = False
 
     def _begin(self) -> CatalogTransaction:
@@ -88,8 +92,12 @@ class Transaction(Linking):
             self._directory.vectors().sync()
         if self._retired:
             self._catalog.put_deaths(head.commit, sorted(self._retired))
+        words = self._directory.words()
+        head, now = text_records.settle(words, self._catalog, head, known=self._texts)
         self._catalog.put_head(head)
         self._directory.publish(self._catalog, linked=self._linked)
+        if now is not None:
+            text_records.sweep(words, now)
 
     def abort(self) -> None:
         """Drop everything since begin; may be called twice."""

@@ -24,12 +24,25 @@ EXAMPLES: dict[str, list[ql.Operator[Any]]] = {
     "Cut": [ql.Cut(), ql.Cut(source="paris", target="italy")],
     "Tie": [ql.Tie(to=("paris", 4)), ql.Tie()],
     "Communities": [ql.Communities(), ql.Communities(resolution=0.1, seed=3)],
+    "Words": [ql.Words(3), ql.Words(2, mode="all"), ql.Words(1, k1=0.9, b=0.4)],
+    "Fuse": [
+        ql.Fuse(ql.Near(3), ql.Words(3)),
+        ql.Fuse(ql.Near(2), ql.Top(2), method="linear", weights=(1, 0.5)),
+        ql.Fuse(),
+    ],
+    "Intersect": [ql.Intersect(ql.Near(4), ql.Words(4))],
+    "Subtract": [ql.Subtract(ql.Near(2), ql.Words(1)), ql.Subtract()],
+    "Between": [ql.Between(), ql.Between("2020-01-01", "2021-01-01"), ql.Between(0)],
+    "AsOf": [ql.AsOf("2020-01-01")],
+    "Distinct": [ql.Distinct(), ql.Distinct("kind"), ql.Distinct("pop")],
+    "Diverse": [ql.Diverse(2), ql.Diverse(99, 1.0), ql.Diverse(0)],
+    "Pack": [ql.Pack(), ql.Pack(5), ql.Pack(0)],
     "Query": [ql.Query(ql.Near(3), ql.Expand(), ql.Top(4)), ql.Query()],
 }
 """At least one example of every operator; a test below keeps it complete."""
 
 ALL = [example for examples in EXAMPLES.values() for example in examples]
-QUESTION = ql.Question(vector=np.linspace(1, 2, DIM, dtype=np.float32))
+QUESTION = ql.Question(text="a city in Europe", vector=np.linspace(1, 2, DIM, dtype=np.float32))
 
 
 def inputs(view: ql.Snapshot) -> dict[str, ql.Selection]:

@@ -89,7 +89,7 @@ def test_search_takes_text_vector_and_condition(path: Path, letters: Letters) ->
 
 def test_text_without_embedder_names_the_installs(atlas: ql.Store) -> None:
     with pytest.raises(ql.EmbedderError, match=r"quillian\[embed\]"):
-        atlas.search("capital")
+        atlas.search("capital", method="vectors")
 
 
 def test_first_vector_fixes_the_dimension_and_abort_takes_it_back(

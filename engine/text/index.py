@@ -79,7 +79,6 @@ class WordIndex:
     def __init__(
         self, folder: Path, uuid: bytes, *, stemmer: str | None = None, positions: bool = False
     ):
-        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.analyser = Analyser(stemmer)
         self.positions = positions
@@ -92,11 +91,17 @@ class WordIndex:
     # Reading.
 
     def view(
-        self, state: WordsState, changes: Callable[[int, int], Sequence[int]], texts: Texts
+        self,
+        state: WordsState,
+        changes: Callable[[int, int], Sequence[int]],
+        texts: Texts,
+        *,
+        private: bool = False,
     ) -> WordView:
         """What a snapshot of `state` sees.
 
         changes(start, stop) gives the nodes of log entries, texts(nodes) their texts there.
+        private: the log's end may yet be undone, so what is read of it must not be shared.
         Raises CorruptError for a damaged segment, StorageError for a missing one.
         """
         with self._lock:
@@ -106,9 +111,11 @@ class WordIndex:
                 self._open = {x.segment.path.name: x.segment for x in self._layers[1]}
             layers = self._layers[1]
             tail = self._tail
-            if tail.first != state.log_start:
+            if private or tail.first != state.log_start:
                 tail = WordTail(state.log_start, self.analyser, phrases=self.positions)
-                if tail.first > self._tail.first:  # An older snapshot keeps its tail to itself.
+                if (
+                    tail.first > self._tail.first and not private
+                ):  # An older snapshot keeps its tail to itself.
                     self._tail = tail
         return WordView(self.analyser, layers, tail, tail.part(state.log_end, changes, texts))
 
@@ -132,6 +139,7 @@ class WordIndex:
 
     def build(self, name: str, documents: Iterable[tuple[int, str | None]]) -> SegmentInfo:
         """Write a segment of (node, text) with ascending nodes; None is a tombstone."""
+        self.folder.mkdir(exist_ok=True)
         builder = WordsBuilder(positions=self.positions)
         parts: list[Path] = []
         batch: list[tuple[int, bytes | None]] = []
