@@ -32,6 +32,7 @@ MEMORY = ":memory:"
 NO_EMBEDDER = "none"
 LOCK_TIMEOUT_S = 10.0
 FUSED_ROWS = 100  # Rows of each part that a fused search looks at.
+FUSED_WEIGHTS = (0.6, 0.4)  # Of vectors and words.
 
 
 def open(
@@ -304,7 +305,13 @@ def plan_of(
         return Query(*start, Near(k))
     if method == "words" or not has_vector or view.head.vectors == 0:
         return Query(*start, Words(k))
-    return Query(*start, Fuse(Near(depth), Words(depth)), Top(k))
+    return Query(*start, _fused(depth), Top(k))
+
+
+def _fused(depth: int) -> Fuse:
+    """Vectors and words by scaled scores: of what was tried, the one that comes nearest to never
+    losing to the better of the two (bench/retrieval.py)."""
+    return Fuse(Near(depth), Words(depth), method="linear", weights=FUSED_WEIGHTS)
 
 
 def _question(about: Any) -> Question:
