@@ -56,6 +56,8 @@ typedef struct npu_kernels {
     void (*outside)(uint32_t count, const float *staged, const uint8_t *staged_mark, const float *drive,
                     const uint8_t *drive_mark, uint32_t clamp, float *in, uint32_t *candidate);
     void (*advance)(npu_page *page);
+    /* Append first + j for every fired[j], ascending, from ids[0] on; how many. Room for count. */
+    uint32_t (*compact)(const uint32_t *fired, uint32_t count, uint32_t first, uint32_t *ids);
     /* Sum over stored in-synapses of one target whose source's bit is set; 0 if none is. */
     int32_t (*pull)(const uint32_t *row, uint64_t count, const uint32_t *fired_bits, uint32_t count_bits);
 } npu_kernels;
@@ -163,7 +165,6 @@ struct ql_npu {
 
 #define NPU_BLOCK_BITS 16  /* 65,536 sums, 256 KiB: a block of targets stays in L2 */
 #define NPU_BATCH 262144   /* synapses binned before the bins are applied */
-#define NPU_PULL_MAX 67108864 /* stored synapses above which the pull form is not worth its memory */
 
 static inline uint32_t npu_outdegree(const ql_npu *npu, uint32_t i)
 {

@@ -50,23 +50,14 @@ static uint32_t take_wide(ql_npu *npu, uint32_t first, uint32_t count, float *in
     return any;
 }
 
-static void keep_fired(npu_worker *worker, const scratch *s, uint32_t first, uint32_t count)
+static void keep_fired(npu_worker *worker, const npu_kernels *kernels, const scratch *s, uint32_t first, uint32_t count)
 {
     npu_fired *fired = &worker->fired;
-    uint32_t total = fired->count;
+    uint32_t added = kernels->compact(s->fired, count, first, fired->ids + fired->count);
 
-    for (uint32_t from = 0; from < count; from += 16) {
-        const uint32_t until = count - from < 16 ? count : from + 16;
-        uint32_t any = 0;
-        for (uint32_t j = from; j < until; j++) any |= s->fired[j];
-        if (!any) continue;
-        for (uint32_t j = from; j < until; j++) { /* Without branches: which of them fired cannot be predicted. */
-            fired->ids[total] = first + j;
-            fired->at[total] = s->at[j];
-            total += s->fired[j];
-        }
-    }
-    fired->count = total;
+    if (worker->npu->has_driven) /* Else nobody reads the potentials at firing. */
+        for (uint32_t k = fired->count; k < fired->count + added; k++) fired->at[k] = s->at[fired->ids[k] - first];
+    fired->count += added;
 }
 
 /* Forced neurons of [first, first + count) fire with the given potential, whatever their state. */
@@ -113,7 +104,7 @@ static void dense_page(npu_worker *worker, const npu_kernels *kernels, scratch *
     page->snooze = npu->shorts[2].each ? npu->shorts[2].each + first : npu->shorts[2].same;
     kernels->advance(page);
     if (npu->forced_count) force(npu, s, first, count, 1);
-    keep_fired(worker, s, first, count);
+    keep_fired(worker, kernels, s, first, count);
 }
 
 static void advance_dense(npu_worker *worker)

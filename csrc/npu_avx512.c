@@ -5,7 +5,26 @@
 #include "npu.h"
 
 #if defined(__x86_64__)
+#include <immintrin.h>
+
 QL_TARGET_BEGIN("avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512dq,avx512vl")
+/* The one kernel that no vectoriser finds: 16 flags to the numbers of those that are set. */
+static uint32_t compact_avx512(const uint32_t *fired, uint32_t count, uint32_t first, uint32_t *ids)
+{
+    const __m512i step = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    uint32_t total = 0;
+
+    for (uint32_t j = 0; j < count; j += 16) {
+        __mmask16 inside = count - j < 16 ? (__mmask16)((1u << (count - j)) - 1) : (__mmask16)0xFFFF;
+        __m512i flags = _mm512_maskz_loadu_epi32(inside, fired + j);
+        __mmask16 set = _mm512_test_epi32_mask(flags, flags);
+        if (!set) continue;
+        _mm512_mask_compressstoreu_epi32(ids + total, set, _mm512_add_epi32(step, _mm512_set1_epi32((int)(first + j))));
+        total += (uint32_t)__builtin_popcount(set);
+    }
+    return total;
+}
+#define NPU_COMPACT compact_avx512
 #include "npu_page.h"
 QL_TARGET_END
 

@@ -6,7 +6,7 @@
  *     blocked  the synapses are first appended to one bin per block of 65,536 targets, then bin by bin added: the sums
  *              of a block stay in L2.  Good when many fire and the sums do not fit.
  *     pull     for each target, for each stored in-synapse: add if the source's bit is set.  No sum is ever fetched
- *              twice, but every synapse is read whatever fires.  Good when most neurons fire.
+ *              twice, but every synapse is read whatever fires.  Good when most neurons fire and gathers are cheap.
  * Each thread does this for its own half of the targets (rows are sorted, so a half is a piece of each row): no
  * atomics and no merge.  Integer sums have no order, so threads and ways give the same bits.
  *
@@ -70,14 +70,14 @@ static inline __attribute__((always_inline)) void push_packed(npu_worker *worker
     const ql_npu *npu = worker->npu;
     const npu_fired *fired = npu_delivered(npu);
     const uint32_t *packed = npu->packed;
-    const uint32_t bits = npu->count_bits;
+    const int32_t unit = (int32_t)1 << npu->count_bits; /* Shifts by a register are slower than a product. */
     int32_t *sums = npu->sums;
     uint32_t *list = worker->list;
     uint32_t listed = worker->list_count;
 
     for (uint32_t k = 0; k < fired->count; k++) {
         const piece p = piece_of(worker, fired->ids[k]);
-        const int32_t factor = is_driven ? factor_of(npu, fired, k) : 1;
+        const int32_t factor = is_driven ? factor_of(npu, fired, k) * unit : unit;
 
         if (k + ROWS_AHEAD < fired->count)
             prefetch_piece(worker, packed, sizeof *packed, fired->ids[k + ROWS_AHEAD]);
@@ -89,7 +89,7 @@ static inline __attribute__((always_inline)) void push_packed(npu_worker *worker
                 list[listed] = target;
                 listed += before == 0;
             }
-            sums[target] = before + (int32_t)((uint32_t)sent << bits) + 1;
+            sums[target] = before + sent + 1;
         }
     }
     worker->list_count = listed;
@@ -159,14 +159,14 @@ static void push_wide_sums(npu_worker *worker)
 
 static void apply_bins(npu_worker *worker, uint32_t blocks)
 {
-    const uint32_t bits = worker->npu->count_bits;
+    const int32_t unit = (int32_t)1 << worker->npu->count_bits;
     int32_t *sums = worker->npu->sums;
 
     for (uint32_t b = 0; b < blocks; b++) {
         const uint32_t *bin = worker->bins + (size_t)b * NPU_BATCH;
         for (uint32_t k = 0; k < worker->bin_counts[b]; k++) {
-            uint32_t sent = (uint32_t)((int32_t)bin[k] >> NPU_TARGET_BITS);
-            sums[bin[k] & NPU_TARGET_MASK] += (int32_t)(sent << bits) + 1;
+            int32_t sent = ((int32_t)bin[k] >> NPU_TARGET_BITS) * unit;
+            sums[bin[k] & NPU_TARGET_MASK] += sent + 1;
         }
         worker->bin_counts[b] = 0;
     }

@@ -174,6 +174,26 @@ static int32_t pull(const uint32_t *row, uint64_t count, const uint32_t *fired_b
     return (int32_t)sum;
 }
 
-#define NPU_TABLE(title) {.name = title, .take = take, .outside = outside, .advance = advance, .pull = pull}
+#ifndef NPU_COMPACT
+#define NPU_COMPACT compact
+static uint32_t compact(const uint32_t *fired, uint32_t count, uint32_t first, uint32_t *ids)
+{
+    uint32_t total = 0;
+
+    for (uint32_t from = 0; from < count; from += 16) {
+        const uint32_t until = count - from < 16 ? count : from + 16;
+        uint32_t any = 0;
+        for (uint32_t j = from; j < until; j++) any |= fired[j];
+        if (!any) continue;
+        for (uint32_t j = from; j < until; j++) { /* Without branches: which of them fired cannot be predicted. */
+            ids[total] = first + j;
+            total += fired[j];
+        }
+    }
+    return total;
+}
+#endif
+
+#define NPU_TABLE(title) {.name = title, .take = take, .outside = outside, .advance = advance, .compact = NPU_COMPACT, .pull = pull}
 
 #endif
