@@ -46,7 +46,7 @@ class Step:
 
     operator: str
     source: "Selection | None"
-    parents: NDArray[np.int64]  # Row of `source` that each row came from; -1 for none.
+    parents: NDArray[np.int64] | None  # Row of `source` that each came from, -1 or None for none.
     cost: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     partial: bool = False
@@ -147,22 +147,21 @@ class Selection:
         cost: Mapping[str, int] | None = None,
         partial: bool = False,
         inputs: tuple["Selection", ...] = (),
+        in_order: bool = False,
     ) -> "Selection":
         """A Selection of the same question made from this one, sorted as all are.
 
         parents (n,): the row here that each row came from, -1 (and None) for none.
+        in_order: the rows are sorted already.
         """
-        order = np.lexsort((ids, -scores.astype(np.float64)))
-        none = np.full(len(ids), -1, dtype=np.int64) if parents is None else parents
-        step = Step(operator, self, none[order], dict(cost or {}), 0.0, partial, inputs)
-        return Selection(
-            self._open_reader(),
-            ids[order],
-            scores[order],
-            question=self.question,
-            columns={name: np.asarray(x)[order] for name, x in (columns or {}).items()},
-            step=step,
-        )
+        if not in_order:
+            order = np.lexsort((ids, -scores.astype(np.float64)))
+            ids, scores = ids[order], scores[order]
+            parents = None if parents is None else parents[order]
+            columns = {name: np.asarray(x)[order] for name, x in (columns or {}).items()}
+        step = Step(operator, self, parents, cost or {}, 0.0, partial, inputs)
+        question, reader = self.question, self._open_reader()
+        return Selection(reader, ids, scores, question=question, columns=columns, step=step)
 
     def take(self, operator: str, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Selection":
         """The given rows of this one, with their scores and columns."""
@@ -195,7 +194,7 @@ class Selection:
             columns = {name: column[row].item() for name, column in at.columns.items()}
             id = at._records(at.ids[row : row + 1])[0].id
             hops.append(Hop(at.step.operator, id, float(at.scores[row]), columns))
-            row = int(at.step.parents[row])
+            row = -1 if at.step.parents is None else int(at.step.parents[row])
             at = at.step.source
         return hops[::-1]
 
@@ -249,24 +248,27 @@ class Selection:
     def detach(self) -> Self:
         """Keep the concepts of all rows and their trails, so that they outlive the snapshot."""
         if len(self) <= DETACHED_ROWS_MAX:
-            at: Selection | None = self
-            rows = np.arange(len(self), dtype=np.int64)
-            while at is not None and at.step is not None and len(rows):
-                at._concepts.update(
-                    zip(map(int, at.ids[rows]), at._records(at.ids[rows]), strict=True)
-                )
-                parents = at.step.parents[rows]
-                rows, at = np.unique(parents[parents >= 0]), at.step.source
+            self._keep(self.ids)
+            at, rows = self, np.arange(len(self), dtype=np.int64)
+            while (step := at.step) and step.source is not None and step.parents is not None:
+                parents = step.parents[rows]
+                at, rows = step.source, np.unique(parents[parents >= 0])
+                at._keep(at.ids[rows] if len(rows) else at.ids[:0])
         for made in self._chain():
             made._reader = None
         return self
 
+    def _keep(self, nodes: Nodes) -> None:
+        numbers = nodes.tolist()
+        self._concepts.update(zip(numbers, self._records(nodes), strict=True))
+
     def _records(self, nodes: Nodes) -> list[Concept]:
-        missing = [int(node) for node in nodes if int(node) not in self._concepts]
-        if not missing:
-            return [self._concepts[int(node)] for node in nodes]
-        found = dict(zip(missing, self._open_reader().records(missing), strict=True))
-        return [self._concepts.get(int(node)) or found[int(node)] for node in nodes]
+        numbers = nodes.tolist()
+        kept = self._concepts
+        missing = [node for node in numbers if node not in kept]
+        if missing:
+            kept = kept | dict(zip(missing, self._open_reader().records(missing), strict=True))
+        return [kept[node] for node in numbers]
 
     def _open_reader(self) -> Reader:
         if self._reader is None:

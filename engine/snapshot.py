@@ -220,7 +220,11 @@ class Snapshot:
         )
         count = int(found[0])
         return selection.derive(
-            operator, nodes[0, :count].astype(np.uint64), scores[0, :count], cost=cost._asdict()
+            operator,
+            nodes[0, :count].astype(np.uint64),
+            scores[0, :count],
+            cost=cost._asdict(),
+            in_order=True,
         )
 
     def question_vector(self, question: Question) -> Float32:

@@ -30,6 +30,8 @@ def as_vectors(values: Any, dim: int | None, metric: str) -> Float32:
     """
     try:
         array = np.asarray(values)
+        if array.dtype == np.float32 and array.shape == (dim,) and metric != "cosine":
+            return _finite(array[None])  # One question, as most are: 5 us less.
         if array.dtype.kind not in "fiub":
             raise TypeError(f"dtype {array.dtype}")
         with np.errstate(over="ignore"):
@@ -38,13 +40,18 @@ def as_vectors(values: Any, dim: int | None, metric: str) -> Float32:
         raise InvalidError(f"want vectors of numbers, shape (n, {dim or 'd'}): {error}") from error
     if rows.ndim != 2 or rows.shape[1] == 0 or (dim is not None and rows.shape[1] != dim):
         raise InvalidError(f"want vectors (n, {dim or 'd'}) float32, got {tuple(array.shape)}")
-    if not np.isfinite(rows).all():
-        bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-        raise InvalidError(f"want finite vectors, but row {bad} holds NaN or infinity")
+    _finite(rows)
     if metric == "cosine" and not rows.any(axis=1).all():
         bad = int(np.flatnonzero(~rows.any(axis=1))[0])
         raise InvalidError(f"row {bad} is all zeros, which has no direction under cosine")
     return rows
+
+
+def _finite(rows: Float32) -> Float32:
+    if not np.isfinite(rows).all():
+        bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise InvalidError(f"want finite vectors, but row {bad} holds NaN or infinity")
+    return np.ascontiguousarray(rows)
 
 
 class VectorLog:
