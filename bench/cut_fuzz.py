@@ -21,8 +21,8 @@ def fuzz(count: int) -> int:
     print(f"global cut: {count} weighted graphs, {wide} sides above one vertex, {wrong} wrong")
     bad = wrong
     for name, run, size in (
-        ("s-t cut", fuzz_pairs, count),
-        ("cut tree", fuzz_trees, count // 10),
+        ("s-t cut", fuzz_pairs, count * 5),
+        ("cut tree", fuzz_trees, count),
         ("dynamic cut", fuzz_dynamic, count * 5 // 2),
     ):
         wrong, done = run(size)
