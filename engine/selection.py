@@ -249,7 +249,8 @@ class Selection:
         """Keep the concepts of all rows and their trails, so that they outlive the snapshot."""
         if len(self) <= DETACHED_ROWS_MAX:
             self._keep(self.ids)
-            at, rows = self, np.arange(len(self), dtype=np.int64)
+            at: Selection = self
+            rows = np.arange(len(self), dtype=np.int64)
             while (step := at.step) and step.source is not None and step.parents is not None:
                 parents = step.parents[rows]
                 at, rows = step.source, np.unique(parents[parents >= 0])
