@@ -38,6 +38,8 @@ COMMANDS = {
     "stats": "inspecting",
     "export": "exporting",
     "check": "inspecting",
+    "backup": "keeping",
+    "restore": "keeping",
     "npu": "spiking",
     "demo": "demonstrating",
     "doctor": "diagnosing",

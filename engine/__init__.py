@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ReadOnlyError,
         StorageError,
     )
+    from .keeping import restore
     from .operators import (
         Above,
         All,
@@ -98,9 +99,11 @@ __all__ = [
     "Where",
     "Words",
     "open",
+    "restore",
 ]
 
 _HOMES = {
+    "keeping": "restore",
     "operators": "Above All AsOf Between Boundary Communities Cut Distinct Diverse Expand "
     "Fuse Intersect Named Near Pack Spike Subtract Tie Top Where Words",
     "query": "Operator Query",

@@ -147,6 +147,11 @@ class Catalog:
         with lmdb_errors("begin a transaction"):
             return CatalogTransaction(self, self._env.begin(write=write))
 
+    def copy(self, txn: "CatalogTransaction", target: Path) -> None:
+        """Write what a reading transaction sees to a new file, without what LMDB keeps free."""
+        with lmdb_errors(f"copy the catalog to {target}"), target.open("xb") as file:
+            self._env.copyfd(file.fileno(), compact=True, txn=txn.txn)
+
     def readers(self) -> str:
         """LMDB's table of readers: process, thread, transaction."""
         return str(self._env.readers())

@@ -64,6 +64,10 @@ STORE_KEY: Final = b"store"
 HEAD_KEY: Final = b"head"
 WORDS_KEY: Final = b"words"
 
+SEGMENT_SLOTS: Final = 65_536  # Of the vector log, see csrc/vectors.c.
+ROWS_HEADER_BYTES: Final = 4_096
+SLOT_BYTES: Final = 24
+
 KEY_BYTES_MAX: Final = 505  # LMDB's 511 less table, terminator and node.
 _HASH_BYTES: Final = 32
 BLOB_PART_BYTES: Final = 1 << 18
@@ -85,6 +89,20 @@ def index_name(generation: int) -> str:
 def draft_index_name(process: int) -> str:
     """File name of an index that a process is writing and nobody reads yet."""
     return f"index-draft-{process}.tmp"
+
+
+def row_files(rows: int, dim: int) -> dict[str, int]:
+    """Names of the files that hold this many vectors of a dimension, and the bytes that they fill.
+
+    As csrc/vectors.c lays them out.
+    """
+    stride = (4 * dim + 63) // 64 * 64
+    sizes: dict[str, int] = {}
+    for segment in range(-(-rows // SEGMENT_SLOTS)):
+        slots = min(SEGMENT_SLOTS, rows - segment * SEGMENT_SLOTS)
+        sizes[f"rows-{segment:03d}.f32"] = ROWS_HEADER_BYTES + slots * stride
+        sizes[f"meta-{segment:03d}.slots"] = ROWS_HEADER_BYTES + slots * SLOT_BYTES
+    return sizes
 
 
 def words_name(number: int) -> str:

@@ -13,19 +13,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from . import embedders
-from .catalog import Head
-from .checking import Problem, problems
 from .directory import Directory, expect, manifest_of
 from .embedders import Embedder
 from .errors import ClosedError, EmbedderError, InvalidError, ReadOnlyError
 from .filters import Condition
-from .indexing import Progress
+from .keeping import Keeping
 from .operators import Fuse, Near, Top, Where, Words
 from .query import Operator, Query
 from .records import Concept
 from .selection import Nodes, Question, Selection
 from .snapshot import Key, Snapshot
-from .text import records as text_records
 from .transaction import Transaction
 
 MEMORY = ":memory:"
@@ -69,7 +66,7 @@ def open(
     )
 
 
-class Store:
+class Store(Keeping):
     """One handle of an open store directory; usable from any thread, reopens itself after fork."""
 
     def __init__(
@@ -238,54 +235,6 @@ class Store:
         """Remove a concept in a transaction of its own; see Transaction.forget."""
         with self.transaction() as txn:
             txn.forget(key)
-
-    # Care.
-
-    def optimize(self, progress: Progress | None = None, threads: int | None = None) -> None:
-        """Finish all index work: words into segments, rows into the index, and write both out.
-
-        Readers and writers go on meanwhile.  May be stopped (Ctrl-C) and called again.
-        threads: None means up to two.
-        """
-        if self.read_only:
-            raise ReadOnlyError(f"the store {self.path} was opened read-only; open it for writing")
-        directory = self._open_directory()
-        with directory.writing(self.lock_timeout), directory.catalog.begin(write=True) as txn:
-            text_records.finish(directory.words(), txn)
-        directory.finish_index(
-            timeout=self.lock_timeout,
-            threads=threads or min(2, os.cpu_count() or 1),
-            progress=progress,
-        )
-
-    def check(self) -> list[Problem]:
-        """Everything that is damaged, checked in full against checksums and cross references."""
-        with self.snapshot() as view:
-            return problems(self._open_directory(), view)
-
-    def stats(self) -> dict[str, Any]:
-        """Counts, sizes on disk and state, as plain data."""
-        with self.snapshot() as view:
-            head: Head = view.head
-            manifest = self._open_directory().manifest
-            return {
-                "path": str(self.path),
-                "version": head.commit,
-                "concepts": head.concepts,
-                "vectors": head.vectors,
-                "associations": head.associations,
-                "types": view.types(),
-                "dim": manifest.dim,
-                "metric": manifest.metric,
-                "embedder": manifest.embedder,
-                "index": self._open_directory().index_state(head),
-                "words": text_records.stats(view.catalog, head),
-                "rows": {"live": head.vectors, "retired": head.rows - head.vectors},
-                "size_bytes": self._open_directory().size_bytes(),
-                "created_ns": manifest.created_ns,
-                "updated_ns": head.updated_ns,
-                "format": manifest.format,
-            }
 
 
 def plan_of(

@@ -77,6 +77,8 @@ def examples(name: str) -> list[str]:
 def test_example_of_the_help_runs(name: str, brain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("notes.txt").write_text("A dog barks.\n\nA cat sleeps.\n")
     Path("people.csv").write_text("id,text\nada,Ada wrote the first program\n")
+    if name == "restore":
+        assert run("backup", "brain", "brain.backup").exit_code == 0
     (example,) = examples(name)
     result = run(*shlex.split(example)[1:])
     assert result.exit_code == 0, result.output
@@ -384,3 +386,14 @@ def test_every_command_and_option_is_documented(name: str) -> None:
     assert command is not None
     wanted = {x for p in command.params if isinstance(p, click.Option) for x in p.opts}
     assert wanted <= options
+
+
+# Copies.
+
+
+def test_backup_and_restore_say_what_they_wrote(brain: Path) -> None:
+    assert lines(run("backup", "brain", "copy", "--json")) == [{"written": "copy"}]
+    assert "wrote again" in run("restore", "copy", "again").stdout
+    assert run("get", "again", "paris").exit_code == 0
+    refused = run("restore", "copy", "again")
+    assert (refused.exit_code, "again exists" in refused.stderr) == (1, True)

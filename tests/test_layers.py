@@ -19,9 +19,9 @@ LAYERS = (
     " checkpoints connectomes rasters",
     "directory",
     "snapshot",
-    "query adding linking transaction checking",
+    "query adding linking transaction checking copying",
     "operators",
-    "store",
+    "store keeping",
     "ingesting exporting conditions diagnosing networkx_backend",  # Whole jobs on a store.
     "__init__",  # The package itself: its public names.
     "cli",

@@ -1,0 +1,93 @@
+"""Keeping: what a store does for itself: finish its indexes, check, back up, and say how it is."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from . import copying
+from .catalog import Head
+from .checking import Problem, problems
+from .directory import Directory
+from .errors import ReadOnlyError
+from .indexing import Progress
+from .snapshot import Snapshot
+from .text import records as text_records
+
+
+def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Put a backup in place as the store at a new path, after everything in it was checked.
+
+    Raises CorruptError, naming what is damaged, and ConflictError if the path exists; then nothing
+    was written.
+    """
+    copying.restore(Path(backup), Path(path))
+
+
+class Keeping:
+    """The part of a Store that looks after it."""
+
+    path: Path
+    read_only: bool
+    lock_timeout: float
+
+    def _open_directory(self) -> Directory:
+        raise NotImplementedError
+
+    def snapshot(self) -> Snapshot:
+        raise NotImplementedError
+
+    def _writable_directory(self) -> Directory:
+        if self.read_only:
+            raise ReadOnlyError(f"the store {self.path} was opened read-only; open it for writing")
+        return self._open_directory()
+
+    def optimize(self, progress: Progress | None = None, threads: int | None = None) -> None:
+        """Finish all index work: words into segments, rows into the index, and write both out.
+
+        Readers and writers go on meanwhile.  May be stopped (Ctrl-C) and called again.
+        threads: None means up to two.
+        """
+        directory = self._writable_directory()
+        with directory.writing(self.lock_timeout), directory.catalog.begin(write=True) as txn:
+            text_records.finish(directory.words(), txn)
+        directory.finish_index(
+            timeout=self.lock_timeout,
+            threads=threads or min(2, os.cpu_count() or 1),
+            progress=progress,
+        )
+
+    def check(self) -> list[Problem]:
+        """Everything that is damaged, checked in full against checksums and cross references."""
+        with self.snapshot() as view:
+            return problems(self._open_directory(), view)
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Copy the store as it is now to a new folder, which is a store itself; see `restore`.
+
+        Readers and writers of all processes go on meanwhile.  Raises ConflictError if it exists.
+        """
+        copying.backup(self._open_directory(), Path(path))
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, sizes on disk and state, as plain data."""
+        with self.snapshot() as view:
+            head: Head = view.head
+            manifest = self._open_directory().manifest
+            return {
+                "path": str(self.path),
+                "version": head.commit,
+                "concepts": head.concepts,
+                "vectors": head.vectors,
+                "associations": head.associations,
+                "types": view.types(),
+                "dim": manifest.dim,
+                "metric": manifest.metric,
+                "embedder": manifest.embedder,
+                "index": self._open_directory().index_state(head),
+                "words": text_records.stats(view.catalog, head),
+                "rows": {"live": head.vectors, "retired": head.rows - head.vectors},
+                "size_bytes": self._open_directory().size_bytes(),
+                "created_ns": manifest.created_ns,
+                "updated_ns": head.updated_ns,
+                "format": manifest.format,
+            }
