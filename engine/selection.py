@@ -254,7 +254,8 @@ class Selection:
             while (step := at.step) and step.source is not None and step.parents is not None:
                 parents = step.parents[rows]
                 at, rows = step.source, np.unique(parents[parents >= 0])
-                at._keep(at.ids[rows] if len(rows) else at.ids[:0])
+                if len(rows):  # Else a start of everything would be read just to keep nothing.
+                    at._keep(at.ids[rows])
         for made in self._chain():
             made._reader = None
         return self
