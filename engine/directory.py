@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,13 +39,17 @@ CREATE_TIMEOUT_S = 10.0
 INDEX_LOCK_TIMEOUT_S = 5.0
 
 
+NewManifest = Callable[[], Manifest]
+"""Makes the manifest of a store that does not exist yet; called only then."""
+
+
 class Directory:
     """Catalog, vector log, association log and writer's lock of one path in this process."""
 
     _open: ClassVar[dict[Path, "Directory"]] = {}
     _registry_lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, path: Path, *, read_only: bool):
+    def __init__(self, path: Path, *, read_only: bool, new: NewManifest | None):
         self.path = path
         self.pid = os.getpid()
         self.read_only = read_only
@@ -57,20 +61,34 @@ class Directory:
         self._indexer = Indexer(self._index_in_background)
         self.catalog = Catalog(path / CATALOG, read_only=read_only)
         self.writer = None if read_only else WriterLock(path / WRITER_LOCK)
+        self.manifest = checked(self._found_or_made(new), path)
+        self.associations = AssociationLog(path / GRAPH_LOG, self.manifest, read_only=read_only)
+
+    def _found_or_made(self, new: NewManifest | None) -> Manifest:
+        """The store's manifest, made once even if several processes try: the lock decides."""
         with self.catalog.begin() as txn:
             found = txn.manifest()
-        if found is None:
-            raise CorruptError(f"{path / CATALOG} holds no store; restore a backup")
-        self.manifest = checked(found, path)
-        self.associations = AssociationLog(path / GRAPH_LOG, found, read_only=read_only)
+        if found is not None:
+            return found
+        if new is None:
+            raise CorruptError(f"{self.path / CATALOG} holds no store; restore a backup")
+        made = new()
+        with self.writing(CREATE_TIMEOUT_S), self.catalog.begin(write=True) as txn:
+            found = txn.manifest()
+            if found is None:
+                found = made
+                txn.put_manifest(made)
+                txn.put_head(Head(updated_ns=made.created_ns))
+                txn.commit()
+        return found
 
     # The registry.
 
     @classmethod
-    def acquire(cls, path: Path, *, read_only: bool, new: Manifest | None = None) -> "Directory":
+    def acquire(cls, path: Path, *, read_only: bool, new: NewManifest | None = None) -> "Directory":
         """The Directory of a store, opened or shared; `release` it when done.
 
-        new: the manifest to create it with where there is none; None raises NotFoundError then.
+        new: makes the manifest where there is no store; None raises NotFoundError then.
         """
         real = path.resolve()
         with cls._registry_lock:
@@ -79,14 +97,15 @@ class Directory:
                     raise NotFoundError(
                         f"there is no store at {path}; open it for writing to create it"
                     )
-                create(real, new)
+                _make_folder(real)
             shared = cls._open.get(real)
             if shared is None or (shared.read_only and not read_only):
                 only = read_only and not os.access(real, os.W_OK)
                 if shared is not None:
                     raise ReadOnlyError(f"{path} is open read-only on a read-only folder here")
-                shared = cls._open[real] = cls(real, read_only=only)
+                shared = cls(real, read_only=only, new=new)
                 shared._cut_tails()
+                cls._open[real] = shared
             shared._handles += 1
             return shared
 
@@ -268,6 +287,13 @@ class Directory:
         return sizes
 
 
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(error.errno, f"could not create {path}: {error.strerror}") from error
+
+
 def _drop_orphan(draft: Path) -> None:
     """Remove the unfinished index of a process that is no more."""
     process = int(draft.stem.rpartition("-")[2])
@@ -307,29 +333,6 @@ def manifest_of(
     return Manifest(
         FORMAT, uuid.uuid4().bytes, dim, metric, embedder, time.time_ns(), stemmer, phrases
     )
-
-
-def create(path: Path, manifest: Manifest) -> None:
-    """Make an empty store, once even if several processes try: the writer's lock decides."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(error.errno, f"could not create {path}: {error.strerror}") from error
-    lock = WriterLock(path / WRITER_LOCK)
-    lock.acquire(CREATE_TIMEOUT_S)
-    try:
-        catalog = Catalog(path / CATALOG, read_only=False)
-        try:
-            with catalog.begin(write=True) as txn:
-                if txn.manifest() is None:
-                    txn.put_manifest(manifest)
-                    txn.put_head(Head(updated_ns=manifest.created_ns))
-                    txn.commit()
-        finally:
-            catalog.close()
-    finally:
-        lock.release()
-        lock.close()
 
 
 def check_dim(dim: int) -> int:

@@ -171,6 +171,21 @@ def load(name: str) -> Embedder:
     )
 
 
+class Lazy:
+    """The embedder that a store was made with, loaded when the first text needs it."""
+
+    def __init__(self, name: str, dim: int) -> None:
+        self.name = name
+        self.dim = dim
+        self._loaded: Embedder | None = None
+
+    def embed(self, texts: Sequence[str], /) -> "Vectors":
+        """Vectors (n, dim) of the texts; EmbedderError where it is not installed any more."""
+        if self._loaded is None:
+            self._loaded = load(self.name)
+        return self._loaded.embed(texts)
+
+
 def _checked(name: str, candidate: Any) -> Embedder:
     fits = isinstance(getattr(candidate, "dim", None), int) and callable(
         getattr(candidate, "embed", None)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from . import embedders
+from .catalog import Manifest
 from .directory import Directory, expect, manifest_of
 from .embedders import Embedder
 from .errors import ClosedError, EmbedderError, InvalidError, ReadOnlyError
@@ -83,28 +84,26 @@ class Store(Keeping):
     ):
         self._temporary: Path | None = None
         if str(path) == MEMORY:
-            if read_only:
-                raise InvalidError('a ":memory:" store is new and empty: it cannot be read-only')
-            shared_memory = Path("/dev/shm")
-            folder = shared_memory if os.access(shared_memory, os.W_OK) else None
-            self._temporary = Path(tempfile.mkdtemp(prefix="quillian-", dir=folder))
-            path = self._temporary
+            path = self._temporary = _memory_folder(read_only)
         self.path = Path(path)
         self.read_only = read_only
         self.lock_timeout = lock_timeout
         self._closed = False
         name = _embedder_name(embedder, dim)
-        new = None
-        if not read_only:
+
+        def new() -> Manifest:
             made_dim = dim if dim is not None or name is None else _loaded(embedder, name).dim
-            new = manifest_of(
+            return manifest_of(
                 dim=made_dim,
                 metric=metric or "cosine",
                 embedder=name,
                 stemmer=stemmer,
                 phrases=phrases,
             )
-        self._directory = Directory.acquire(self.path, read_only=read_only, new=new)
+
+        self._directory = Directory.acquire(
+            self.path, read_only=read_only, new=None if read_only else new
+        )
         try:
             wanted = name if embedder is not None else None
             expect(
@@ -121,12 +120,14 @@ class Store(Keeping):
             raise
 
     def _embedder_of(self, given: str | Embedder | None) -> Embedder | None:
-        recorded = self._directory.manifest.embedder
+        manifest = self._directory.manifest
         if given == NO_EMBEDDER:
             return None
-        if recorded is None:
-            return None if given is None or isinstance(given, str) else given
-        return _loaded(given, recorded)
+        if given is not None and not isinstance(given, str):
+            return given
+        if manifest.embedder is None or manifest.dim is None:
+            return None
+        return embedders.Lazy(manifest.embedder, manifest.dim)
 
     def __enter__(self) -> Self:
         return self
@@ -261,6 +262,15 @@ def _fused(depth: int) -> Fuse:
     """Vectors and words by scaled scores: of what was tried, the one that comes nearest to never
     losing to the better of the two (bench/retrieval.py)."""
     return Fuse(Near(depth), Words(depth), method="linear", weights=FUSED_WEIGHTS)
+
+
+def _memory_folder(read_only: bool) -> Path:
+    """A new folder in memory where the system has one, else among its temporary files."""
+    if read_only:
+        raise InvalidError('a ":memory:" store is new and empty: it cannot be read-only')
+    shared_memory = Path("/dev/shm")
+    folder = shared_memory if os.access(shared_memory, os.W_OK) else None
+    return Path(tempfile.mkdtemp(prefix="quillian-", dir=folder))
 
 
 def _question(about: Any) -> Question:

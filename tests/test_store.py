@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,26 @@ def test_another_dimension_metric_or_embedder_is_an_error(path: Path, letters: L
         ql.open(path, metric="l2", embedder=letters)
     with pytest.raises(ql.EmbedderError, match="letters"):
         ql.open(path, embedder="wordllama")
+
+
+def test_a_store_opens_where_its_embedder_is_not_installed(path: Path, letters: Letters) -> None:
+    with ql.open(path, embedder=letters) as store:
+        store.add("ab", id="x")
+    with ql.open(path) as store:
+        assert store.get("x").text == "ab"
+        assert len(store.search(vector=np.ones(DIM))) == 1
+        with pytest.raises(ql.EmbedderError, match="letters"):
+            store.add("cd")
+
+
+def test_many_processes_create_one_store(path: Path) -> None:
+    code = "import sys, quillian as ql; ql.open(sys.argv[1], dim=3).add('x')"
+    command = [sys.executable, "-c", code, str(path)]
+    processes = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0] * 4
+    with ql.open(path) as store:
+        assert store.stats()["concepts"] == 4
+        assert store.check() == []
 
 
 def test_unknown_metric_is_an_error(path: Path) -> None:
