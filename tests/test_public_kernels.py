@@ -2,6 +2,7 @@
 
 import doctest
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
@@ -174,6 +175,17 @@ def test_numpy_agrees_on_the_nearest() -> None:
     found = nearest(queries, rows, 10)
     assert np.abs(np.sort(want, axis=1)[:, ::-1][:, :10] - found.scores).max() < 1e-5
     assert np.abs(np.take_along_axis(want, found.rows, 1) - found.scores).max() < 1e-5
+
+
+def test_threads_may_ask_one_matrix_at_once() -> None:
+    rows, queries = sample(20, 3000, 40), sample(21, 30, 40)
+    prepared = matrix(rows)
+    want = prepared.nearest(queries, 5)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(prepared.nearest, queries, 5, threads=t % 4 + 1) for t in range(12)]
+        for found in (x.result() for x in asked):
+            assert np.array_equal(found.rows, want.rows)
+            assert found.scores.tobytes() == want.scores.tobytes()
 
 
 def test_equal_rows_come_in_order() -> None:
