@@ -17,7 +17,6 @@
  * square, no screen rules it out, and its score is refused. */
 #include <math.h>
 #include <pthread.h>
-#include <string.h>
 
 #include "topk.h"
 

@@ -15,7 +15,7 @@
  * query's error.  Everything that bounds is rounded up by a factor of 1.0001.
  *     dot     as above
  *     cosine  a row's numbers divided by |r|, a query's by |q|
- *     l2      2 q.r - |r|^2 - |q|^2: a row's numbers doubled, and the squares as biases, slack added
+ *     l2      2 q.r - |r|^2 - |q|^2: a row's numbers doubled, the squares as biases, slack added
  * A row or a query so tiny or huge that its square is no comfortable float32 gets an infinite
  * error: its bounds are infinite or NaN, and neither rules anything out.  So do NaN and infinity.
  */

@@ -3,8 +3,6 @@
  * The order is total: higher score first, and of equal scores the smaller index.  So the k best are
  * one set whatever the order of arrival, and neither threads nor instruction sets can change them.
  * The root is the worst of those kept: most candidates end at one comparison with it. */
-#include <math.h>
-
 #include "topk.h"
 
 static int is_worse(ql_ranked a, ql_ranked b)
