@@ -12,9 +12,7 @@ programs share the machine; arcs looked at are printed beside them: they do not 
 """
 
 import argparse
-import importlib.metadata
 import multiprocessing
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import machine
 import networks
 import numpy as np
 from cut_fuzz import edges_of, fuzz
@@ -326,11 +325,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=60.0, help="seconds a peer may take")
     parser.add_argument("--kg", type=Path)
     options = parser.parse_args()
-    packages = ("quillian", "numpy", "igraph", "networkx", "rustworkx", "chszlablib")
-    versions = {x: importlib.metadata.version(x) for x in packages}
-    print(
-        platform.processor() or platform.machine(), f"Python {platform.python_version()}", versions
-    )
+    print(machine.line("numpy", "igraph", "networkx", "rustworkx", "chszlablib"))
     bad = fuzz(options.fuzz) if options.fuzz else 0
     if options.peers:
         bad += peers(options.kg, options.limit)

@@ -10,16 +10,14 @@ machine; networkit runs with one thread.  A missing peer, or one without the cal
 import argparse
 import importlib
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import machine
 import numpy as np
-from quillian.bindings._core import ffi, lib
 from quillian.bindings.graph import Edges, Graph, GraphView, edges_from
 from quillian.bindings.paths import shortest_paths
 from quillian.bindings.ranks import rank_near
@@ -301,9 +299,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=50)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    versions = {name: getattr(peer(name), "__version__", None) for name in ROWS}
-    facts = {"isa": ffi.string(lib.ql_isa()).decode(), "python": platform.python_version()}
-    facts |= {"machine": platform.machine(), "cpus": os.cpu_count(), **versions}
+    facts = machine.facts("numpy", *ROWS)
     print(facts, flush=True)
     results = []
     for name in options.only.split(","):

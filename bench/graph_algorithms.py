@@ -12,11 +12,11 @@ up to 200,000 edges.  A missing library has no row.
 import argparse
 import importlib.metadata
 import importlib.util
-import platform
 import time
 from collections.abc import Callable
 from typing import Any
 
+import machine
 import networks
 import numpy as np
 from quillian.bindings.communities import label_propagation, leiden
@@ -176,9 +176,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", default="")
     options = parser.parse_args()
-    packages = [x for x in LIBRARIES if importlib.util.find_spec(x) is not None]
-    versions = {x: importlib.metadata.version(x) for x in packages}
-    print(platform.processor() or platform.machine(), platform.python_version(), versions)
+    print(machine.line("numpy", *LIBRARIES))
     graphs: dict[str, Callable[[], Csr | None]] = {
         "WordNet": networks.wordnet,
         "Debian": networks.debian,

@@ -14,7 +14,6 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
 import argparse
 import json
-import platform
 import random
 import re
 import statistics
@@ -24,9 +23,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import machine
 import numpy as np
 from quillian import kernels
-from quillian.bindings.kernels import crc32c, isa, use_isa
+from quillian.bindings.kernels import crc32c, use_isa
 
 SEED = 1
 D = 384
@@ -205,18 +205,6 @@ def measured(case: Case, runs: int) -> dict[str, Any]:
     return {"case": case.name, "ours_ms": ours, "theirs_ms": theirs, "spread": spread}
 
 
-def machine() -> dict[str, str]:
-    names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
-    return {
-        "cpu": names[0].partition(":")[2].strip() if names else platform.machine(),
-        "isa": isa(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "load": f"{os.getloadavg()[0]:.1f}",
-        "seed": str(SEED),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vectors", type=Path)
@@ -226,7 +214,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.isa:
         use_isa(options.isa)
-    facts = {**machine(), "vectors": options.vectors.name if options.vectors else "random"}
+    data = options.vectors.name if options.vectors else "random"
+    facts = machine.facts("numpy", seed=SEED, vectors=data)
     print(", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
     print(f"{'':52}{'ours ms':>10}{'other ms':>10}{'ratio':>8}{'max/min':>9}")
     results = []

@@ -14,16 +14,15 @@ one to warm up; events are deliveries, counted.  The seed is 7.
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import machine
 import numpy as np
 from numpy.typing import NDArray
-from quillian.bindings.kernels import isa
 from quillian.spiking import Network
 
 N, DEGREE, SEED, REPEATS = 22_590, 22, 7, 5
@@ -167,8 +166,7 @@ def main() -> None:
     parser.add_argument("--bursts", type=int, default=20)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    machine = {"machine": platform.processor() or platform.machine(), "isa": isa(), "seed": SEED}
-    show([machine])
+    show([machine.facts("numpy", seed=SEED)])
     rows = []
     for period in (100, 20, 4, 1):
         rows += compare(period, options.bursts)

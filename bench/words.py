@@ -15,7 +15,6 @@ import argparse
 import importlib.metadata
 import importlib.util
 import json
-import platform
 import random
 import sqlite3
 import statistics
@@ -24,8 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import machine
 import numpy as np
-from quillian.bindings.kernels import isa
 from quillian.text import WordIndex, WordsState
 
 K = 10
@@ -260,13 +259,8 @@ def main() -> None:
     results: dict[str, Any] = {
         "texts": len(texts),
         "seed": SEED,
-        "machine": {"cpu": platform.processor() or platform.machine(), "isa": isa()},
-        "versions": {
-            p.name: importlib.metadata.version(p.package)
-            for p in PEERS
-            if p.package and installed(p.package)
-        }
-        | {"sqlite": sqlite3.sqlite_version, "python": platform.python_version()},
+        "machine": machine.facts(*(p.package for p in PEERS if p.package)),
+        "sqlite": sqlite3.sqlite_version,
     }
     print(json.dumps(results))
     print("| " + " | ".join(["", "build s", "MB", "10 best", *asked]) + " |")
