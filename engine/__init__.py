@@ -25,10 +25,12 @@ if TYPE_CHECKING:
         StorageError,
     )
     from .keeping import restore
+    from .evidence import Belief
     from .operators import (
         Above,
         All,
         AsOf,
+        Believe,
         Between,
         Boundary,
         Communities,
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
         Intersect,
         Named,
         Near,
+        Overturn,
         Pack,
+        Paths,
         Spike,
         Subtract,
         Tie,
@@ -60,6 +64,8 @@ __all__ = [
     "All",
     "AsOf",
     "Association",
+    "Belief",
+    "Believe",
     "Between",
     "Boundary",
     "ClosedError",
@@ -82,7 +88,9 @@ __all__ = [
     "NotFoundError",
     "Operator",
     "OutOfMemoryError",
+    "Overturn",
     "Pack",
+    "Paths",
     "Query",
     "Question",
     "QuillianError",
@@ -103,9 +111,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "evidence": "Belief",
     "keeping": "restore",
-    "operators": "Above All AsOf Between Boundary Communities Cut Distinct Diverse Expand "
-    "Fuse Intersect Named Near Pack Spike Subtract Tie Top Where Words",
+    "operators": "Above All AsOf Believe Between Boundary Communities Cut Distinct Diverse "
+    "Expand Fuse Intersect Named Near Overturn Pack Paths Spike Subtract Tie Top "
+    "Where Words",
     "query": "Operator Query",
     "records": "Association Concept",
     "selection": "Question Selection",

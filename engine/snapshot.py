@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import bitmaps, blobs, cutting, embedders, filters
+from . import bitmaps, blobs, cutting, embedders, evidence, filters
 from .associations import type_numbers
 from .bindings.graph import Edges, GraphView
 from .bindings.limits import EDGE_DATA
@@ -327,6 +327,34 @@ class Snapshot:
                     ids[node] = self.get(node).id
             data = self._catalog.edge((source, type, target)) if flags & EDGE_DATA else {}
             yield Association(ids[source], ids[target], self.type_name(type), weight, **data)
+
+    def details(self, edges: Edges) -> list[dict[str, Any]]:
+        """What the log does not hold of each association: confidence, origin, times, data."""
+        return [
+            self._catalog.edge((source, type, target)) if flags & EDGE_DATA else {}
+            for source, target, type, flags, _ in edges.tolist()
+        ]
+
+    # Reasoning.
+
+    @property
+    def moment(self) -> int:
+        """The time of this view's last commit, in ns: what is valid is asked of this moment."""
+        return self._head.updated_ns
+
+    def paths(self, source: Key, target: Key, k: int = 5, **how: Any) -> list[evidence.Path]:
+        """The k best paths of associations from one concept to another; see evidence.paths."""
+        return evidence.paths(self, [self.existing(source)], [self.existing(target)], k, **how)[0]
+
+    def believe(
+        self, source: Key, target: Key, types: Sequence[str] | None = None, **how: Any
+    ) -> evidence.Belief:
+        """How far associations that hold lead from one concept to another.
+
+        Bounds of the probability, the disjoint paths, and the cut; see evidence.believe.
+        """
+        ends = [self.existing(source)], [self.existing(target)]
+        return evidence.believe(self, *ends, types=types, **how)
 
     def min_cut(
         self,

@@ -17,6 +17,7 @@ from .catalog import Manifest
 from .directory import Directory, expect, manifest_of
 from .embedders import Embedder
 from .errors import ClosedError, EmbedderError, InvalidError, ReadOnlyError
+from .evidence import Belief
 from .filters import Condition
 from .keeping import Keeping
 from .operators import Fuse, Near, Top, Where, Words
@@ -207,6 +208,13 @@ class Store(Keeping):
         """The concept of an id or node number; NotFoundError if there is none."""
         with self.snapshot() as view:
             return view.get(key)
+
+    def believe(
+        self, source: Key, target: Key, types: Sequence[str] | None = None, **how: Any
+    ) -> Belief:
+        """How far associations that hold lead from one concept to another; see evidence.believe."""
+        with self.snapshot() as view:
+            return view.believe(source, target, types, **how)
 
     # Writing, one step each.
 

@@ -16,7 +16,8 @@ LAYERS = (
     "vectors associations text catalog tiers selection spiking filters bitmaps embedders"
     " bundle reading cutting coherence calibration indexing background checks drafts"
     " ledgers plasticity memories genomes blobs"
-    " checkpoints connectomes rasters",
+    " checkpoints connectomes rasters"
+    " facts severing belief evidence",
     "directory",
     "snapshot",
     "query adding linking transaction checking copying",

@@ -37,6 +37,9 @@ EXAMPLES: dict[str, list[ql.Operator[Any]]] = {
     "Distinct": [ql.Distinct(), ql.Distinct("kind"), ql.Distinct("pop")],
     "Diverse": [ql.Diverse(2), ql.Diverse(99, 1.0), ql.Diverse(0)],
     "Pack": [ql.Pack(), ql.Pack(5), ql.Pack(0)],
+    "Paths": [ql.Paths(to=("europe", "italy"), k=2), ql.Paths(), ql.Paths(1, types=["part_of"])],
+    "Believe": [ql.Believe(to=("europe",)), ql.Believe(), ql.Believe("rome", direction="both")],
+    "Overturn": [ql.Overturn("europe"), ql.Overturn("europe", 0.5, by="doubt"), ql.Overturn()],
     "Query": [ql.Query(ql.Near(3), ql.Expand(), ql.Top(4)), ql.Query()],
 }
 """At least one example of every operator; a test below keeps it complete."""

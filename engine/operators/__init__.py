@@ -1,5 +1,6 @@
 """Operators: one family per file, none importing another."""
 
+from .believing import Believe, Overturn, Paths
 from .cutting import Boundary, Cut, Tie
 from .expanding import Expand
 from .filtering import Above, Top, Where
@@ -16,6 +17,7 @@ __all__ = [
     "Above",
     "All",
     "AsOf",
+    "Believe",
     "Between",
     "Boundary",
     "Communities",
@@ -27,7 +29,9 @@ __all__ = [
     "Intersect",
     "Named",
     "Near",
+    "Overturn",
     "Pack",
+    "Paths",
     "Spike",
     "Subtract",
     "Tie",
