@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         ReadOnlyError,
         StorageError,
     )
-    from .keeping import restore
     from .evidence import Belief
+    from .keeping import restore
     from .operators import (
         Above,
         All,

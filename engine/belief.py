@@ -177,6 +177,14 @@ def bounds(net: Network, cases: int = CASES) -> Bounds:
     return last
 
 
+def at_most(net: Network, threshold: float, cases: int = CASES) -> bool:
+    """Whether the upper bound is at most this; stops as soon as the lower one is above it."""
+    for step in improving(net, cases):
+        if step.upper <= threshold or step.lower > threshold:
+            break
+    return step.upper <= threshold
+
+
 def improving(net: Network, cases: int = CASES) -> Iterator[Bounds]:
     """Bounds, each at least as good as the one before; the first are noisy-or and cut."""
     if net.joined:

@@ -19,7 +19,7 @@ from .facts import BUDGET_FACTS, SOURCE, Fact, Moment, Network, between
 from .records import Concept
 
 HOPS = 4
-SETS_MAX = 3_000
+SETS_MAX = 500
 
 
 class View(Protocol):
@@ -218,11 +218,11 @@ def _fewer(net: Network, cut: list[int], threshold: float, by: str) -> list[int]
     if by == "count":
         sizes = (itertools.combinations(range(len(net.facts)), n) for n in range(1, len(cut)))
         for some in itertools.islice(itertools.chain.from_iterable(sizes), SETS_MAX):
-            if belief.bounds(belief.without(net, some)).upper <= threshold:
+            if belief.at_most(belief.without(net, some), threshold):
                 return list(some)
     for i in sorted(cut, key=lambda i: -net.facts[i].p):  # The surest is spared first.
         rest = [j for j in cut if j != i]
-        if belief.bounds(belief.without(net, rest)).upper <= threshold:
+        if belief.at_most(belief.without(net, rest), threshold):
             cut = rest
     return cut
 

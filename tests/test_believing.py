@@ -57,9 +57,9 @@ def test_weight_is_not_belief(store: ql.Store) -> None:
 
 
 def test_paths_equal_networkx(store: ql.Store) -> None:
-    graph = worlds(store, 30, 0.12, 1)
+    graph = worlds(store, 20, 0.15, 1)
     with store.snapshot() as view:
-        for target in range(1, 30):
+        for target in range(1, 20):
             every = [
                 math.prod(graph.edges[edge]["p"] for edge in itertools.pairwise(path))
                 for path in networkx.all_simple_paths(graph, 0, target, cutoff=4)
@@ -86,9 +86,9 @@ def test_believe_operator_ranks_rows(atlas: ql.Store) -> None:
 
 
 def test_budget_leaves_true_bounds(store: ql.Store) -> None:
-    worlds(store, 40, 0.15, 2)
-    for target in range(1, 12):
-        exact = store.believe("0", str(target), cases=3000)
+    worlds(store, 20, 0.15, 2)
+    for target in range(1, 7):
+        exact = store.believe("0", str(target), cases=300)
         for budget in (0, 3, 10, 40, 100):
             some = store.believe("0", str(target), budget=budget)
             assert some.lower <= exact.upper + 1e-9
@@ -103,11 +103,11 @@ def network_of(view: ql.Snapshot, target: str) -> Network:
 @pytest.mark.parametrize("by", ["count", "doubt"])
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.6])
 def test_overturning_is_verified_by_removing_it(store: ql.Store, by: str, threshold: float) -> None:
-    worlds(store, 12, 0.18, 3)
+    worlds(store, 9, 0.2, 3)
     with store.snapshot() as view:
         before = {
             str(t): evidence.overturn(view, network_of(view, str(t)), threshold=threshold, by=by)
-            for t in range(1, 12)
+            for t in range(1, 9)
         }
     for target, found in before.items():
         assert found.possible
@@ -125,16 +125,16 @@ def fewest(net: Network, threshold: float) -> int:
     """By trying every set, smallest first."""
     for size in range(len(net.facts) + 1):
         for gone in itertools.combinations(range(len(net.facts)), size):
-            if belief.bounds(belief.without(net, gone), 500).upper <= threshold:
+            if belief.at_most(belief.without(net, gone), threshold, 500):
                 return size
     raise AssertionError
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.4])
 def test_overturning_is_the_smallest(store: ql.Store, threshold: float) -> None:
-    worlds(store, 7, 0.3, 4)
+    worlds(store, 6, 0.3, 4)
     with store.snapshot() as view:
-        for target in map(str, range(1, 7)):
+        for target in map(str, range(1, 6)):
             net = network_of(view, target)
             found = evidence.overturn(view, net, threshold=threshold)
             assert len(found.links) == fewest(net, threshold)
