@@ -15,7 +15,7 @@ from .belief import Bounds, Chain
 from .bindings.edges import Edges
 from .bindings.graph_view import GraphView
 from .errors import InvalidError
-from .facts import BUDGET_FACTS, SOURCE, Fact, Moment, Network, between
+from .facts import BUDGET_FACTS, SOURCE, Fact, Moment, Network, between, facts_of
 from .records import Concept
 
 HOPS = 4
@@ -138,6 +138,11 @@ def seen(
         direction=direction,
         budget=budget,
     )
+
+
+def facts_at(view: View, edges: Edges) -> list[Fact]:
+    """Associations as facts, with the probability that they hold at the view's moment."""
+    return facts_of(view, edges, Moment(view.moment))
 
 
 def paths(

@@ -40,6 +40,12 @@ EXAMPLES: dict[str, list[ql.Operator[Any]]] = {
     "Paths": [ql.Paths(to=("europe", "italy"), k=2), ql.Paths(), ql.Paths(1, types=["part_of"])],
     "Believe": [ql.Believe(to=("europe",)), ql.Believe(), ql.Believe("rome", direction="both")],
     "Overturn": [ql.Overturn("europe"), ql.Overturn("europe", 0.5, by="doubt"), ql.Overturn()],
+    "Consensus": [ql.Consensus(to=("europe",)), ql.Consensus(), ql.Consensus("rome", hops=2)],
+    "Gate": [ql.Gate(), ql.Gate(0.1, 2, age_days=1.0)],
+    "Trust": [ql.Trust((("atlas", 3, 1),)), ql.Trust()],
+    "Calibrated": [ql.Calibrated(), ql.Calibrated(((0.0, 0.1), (0.5, 0.6)), version="1")],
+    "Conflicts": [ql.Conflicts(functional=("capital_of",), inverse=("part_of",)), ql.Conflicts()],
+    "Verify": [ql.Verify("part_of", "europe"), ql.Verify("part_of", 4, functional=True)],
     "Query": [ql.Query(ql.Near(3), ql.Expand(), ql.Top(4)), ql.Query()],
 }
 """At least one example of every operator; a test below keeps it complete."""

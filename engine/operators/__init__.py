@@ -2,11 +2,13 @@
 
 from .believing import Believe, Overturn, Paths
 from .cutting import Boundary, Cut, Tie
+from .disputing import Conflicts, Verify
 from .expanding import Expand
 from .filtering import Above, Top, Where
 from .finding import All, Named, Near
 from .fusing import Fuse, Intersect, Subtract
 from .grouping import Communities
+from .judging import Calibrated, Consensus, Gate, Trust
 from .packing import Pack
 from .spiking import Spike
 from .timing import AsOf, Between
@@ -20,12 +22,16 @@ __all__ = [
     "Believe",
     "Between",
     "Boundary",
+    "Calibrated",
     "Communities",
+    "Conflicts",
+    "Consensus",
     "Cut",
     "Distinct",
     "Diverse",
     "Expand",
     "Fuse",
+    "Gate",
     "Intersect",
     "Named",
     "Near",
@@ -36,6 +42,8 @@ __all__ = [
     "Subtract",
     "Tie",
     "Top",
+    "Trust",
+    "Verify",
     "Where",
     "Words",
 ]
