@@ -228,6 +228,11 @@ class Store(Keeping):
         with self.transaction() as txn:
             return txn.add_many(texts, **columns)
 
+    def learn(self, text: str, **fields: Any) -> int:
+        """Learn from a text in a transaction of its own; see Transaction.learn."""
+        with self.transaction() as txn:
+            return txn.learn(text, **fields)
+
     def link(self, source: Key, target: Key, type: str, **fields: Any) -> None:
         """Set one association in a transaction of its own; see Transaction.link."""
         with self.transaction() as txn:

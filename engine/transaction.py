@@ -6,7 +6,8 @@ writer reads its own writes through the same code as any reader. `commit` then i
 one fdatasync per touched log, head and metadata in the one LMDB commit. Whatever fails before that
 leaves bytes that nobody can see, and `abort` takes the memory side back.
 
-What a transaction does to concepts stands in adding.py, to associations in linking.py.
+What a transaction does to concepts stands in adding.py, to associations in linking.py,
+and what it learns from texts in learning.py.
 """
 
 import time
@@ -18,11 +19,11 @@ from .bindings.graph import GraphView
 from .catalog import CatalogTransaction
 from .directory import Directory
 from .embedders import Embedder
-from .linking import Linking
+from .learning import Learning
 from .text import records as text_records
 
 
-class Transaction(Linking):
+class Transaction(Learning):
     """The one writer's view. Commits at the end of its `with` block, aborts on an exception."""
 
     _writes = True

@@ -17,10 +17,10 @@ LAYERS = (
     " bundle reading cutting coherence calibration indexing background checks drafts"
     " ledgers plasticity memories genomes blobs"
     " checkpoints connectomes rasters"
-    " facts severing belief evidence judgement extraction",
+    " facts severing belief evidence judgement extraction mentions",
     "directory",
     "snapshot",
-    "query adding linking transaction checking copying",
+    "query adding linking learning transaction checking copying",
     "operators",
     "store keeping",
     "ingesting exporting conditions diagnosing networkx_backend",  # Whole jobs on a store.

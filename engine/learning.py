@@ -1,0 +1,98 @@
+"""Learning: what a transaction adds for a text: a passage, the names in it, and what it states."""
+
+from collections import Counter
+from math import log
+from typing import Any
+
+from .errors import InvalidError
+from .extraction import Relation, extractor
+from .linking import Linking
+from .mentions import Names, mentioned, must_be_capital, names_of
+
+PASSAGE, ENTITY = "passage", "entity"
+MENTIONS = "mentions"
+CONFIDENCE = 0.9
+
+
+class Learning(Linking):
+    """The part of a Transaction that learns from texts."""
+
+    def learn(
+        self,
+        text: str,
+        *,
+        id: str | None = None,
+        name: str | None = None,
+        vector: Any = None,
+        source: str | None = None,
+        extractor_name: str = "patterns",
+    ) -> int:
+        """Add a text as a concept, with the relations it states and the names it mentions.
+
+        name: what the text is about; other texts mention it by this name.  Relations become
+        associations between concepts found or made by name, of confidence 0.9 (a pattern may
+        misread), with the sentence's span, rule and passage as their data.  The passage is linked
+        to them, and to concepts known by a name that it holds, by "mentions".
+        Returns the passage's node number; its text is kept whatever is found in it.
+        """
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidError(f"want a text to learn from, got {text!r}")
+        relations = extractor(extractor_name)(text)
+        node = self.add(text, id=id, name=name, vector=vector, source=source, kind=PASSAGE)
+        passage = self.get(node).id
+        ends = {x: self._entity(x) for r in relations for x in (r.source, r.target)}
+        for relation in relations:
+            self._state(relation, ends, passage)
+        known = mentioned(text, self._called)
+        for other in sorted({*ends.values(), *known} - {node}):
+            self.link(node, other, MENTIONS)
+        return node
+
+    def mention(self) -> int:
+        """Link every concept with a text to all concepts whose names stand in it; returns how many.
+
+        After texts were added in bulk, or before the names that they mention.  The weight of a
+        mention is the name's inverse document frequency, log(1 + texts / texts with the name), so
+        that a name which stands everywhere says little.
+        """
+        names = Names(self.concepts())
+        pairs: list[tuple[int, int]] = []
+        texts = 0
+        for concept in self.concepts():
+            if concept.text:
+                texts += 1
+                found = mentioned(concept.text, names, names.longest)
+                pairs += [(concept.node, other) for other in found if other != concept.node]
+        counts = Counter(other for _, other in pairs)
+        if pairs:
+            self.link_many(
+                [source for source, _ in pairs],
+                [target for _, target in pairs],
+                MENTIONS,
+                weights=[log(1 + texts / counts[target]) for _, target in pairs],
+            )
+        return len(pairs)
+
+    def _called(self, words: str) -> list[tuple[int, bool]]:
+        return [
+            (concept.node, all(map(must_be_capital, names_of(concept))))
+            for concept in self.named(words)
+        ]
+
+    def _entity(self, name: str) -> int:
+        """The concept of a canonical name, made where there is none."""
+        known = [x for x in self.named(name) if x.kind == ENTITY] or self.named(name)
+        if known:
+            return known[0].node
+        return self.add(name=name, kind=ENTITY)
+
+    def _state(self, relation: Relation, ends: dict[str, int], passage: str) -> None:
+        """Set an association that a sentence states; said again, it is as sure as the surest."""
+        self.link(
+            ends[relation.source],
+            ends[relation.target],
+            relation.type,
+            confidence=CONFIDENCE,
+            origin=passage,
+            data={"rule": relation.rule, "span": [relation.start, relation.end]},
+        )

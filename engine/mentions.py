@@ -1,0 +1,90 @@
+"""Mentions: which known names stand in a text, longest first, never overlapping.
+
+A name of a capitalised word must be capitalised in the text too, so that a film called "Her" is not
+mentioned by every "her".  A name's last word may stand in the plural.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+from .extraction import singular
+from .records import Concept
+
+NAME_WORDS_MAX = 10
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
+_ASIDE = re.compile(r"\s*\([^()]*\)\s*$")
+_COMMON = frozenset(
+    ["a", "an", "and", "are", "as", "at", "be", "but", "by", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its", "no", "not", "of", "on", "or", "she", "so", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "to", "was", "we", "were", "what", "when", "where", "which", "who", "whose", "will", "with", "you", "your"]
+)
+
+Lookup = Callable[[str], Iterable[tuple[int, bool]]]
+"""Folded words of a name, one space apart -> (node, whether the name must be capitalised)."""
+
+
+def folded(text: str) -> str:
+    """A text as its words, folded, one space apart."""
+    return " ".join(_WORD.findall(text.casefold()))
+
+
+def names_of(concept: Concept) -> list[str]:
+    """What a concept is called: its name and aliases, also without "(film)" and the like."""
+    given = [x for x in (concept.name, *concept.aliases) if x]
+    return list(dict.fromkeys([*given, *(_ASIDE.sub("", x) for x in given)]))
+
+
+def must_be_capital(name: str) -> bool:
+    """Whether a name is a proper one."""
+    return name[:1].isupper()
+
+
+class Names:
+    """The names of many concepts, for looking them up in many texts."""
+
+    def __init__(self, concepts: Iterable[Concept]) -> None:
+        self._nodes: dict[str, list[tuple[int, bool]]] = {}
+        self._longest: dict[str, int] = {}
+        for concept in concepts:
+            for name in names_of(concept):
+                key = folded(name)
+                if key and key not in _COMMON:
+                    entry = concept.node, must_be_capital(name)
+                    if entry not in self._nodes.setdefault(key, []):
+                        self._nodes[key].append(entry)
+                    first, count = key.split(" ", 1)[0], key.count(" ") + 1
+                    self._longest[first] = max(self._longest.get(first, 0), count)
+
+    def __call__(self, words: str) -> Iterable[tuple[int, bool]]:
+        return self._nodes.get(words, ())
+
+    def longest(self, first: str) -> int:
+        """Words of the longest name that starts with this word."""
+        return max(self._longest.get(first, 0), self._longest.get(singular(first), 0))
+
+
+def mentioned(
+    text: str, lookup: Lookup, longest: Callable[[str], int] = lambda _: NAME_WORDS_MAX
+) -> list[int]:
+    """The nodes whose names stand in a text, in its order, each once.
+
+    longest: how many words a name that starts with this word may have.
+    """
+    places = [match.span() for match in _WORD.finditer(text)]
+    words = [text[start:end].casefold() for start, end in places]
+    found: dict[int, None] = {}
+    at = 0
+    while at < len(words):
+        for count in range(min(longest(words[at]), len(words) - at), 0, -1):
+            some = words[at : at + count]
+            if count == 1 and some[0] in _COMMON:
+                continue
+            keys = {" ".join(some), " ".join([*some[:-1], singular(some[-1])])}
+            capital = text[places[at][0]].isupper()
+            hits = [
+                node for key in sorted(keys) for node, must in lookup(key) if capital or not must
+            ]
+            if hits:
+                found |= dict.fromkeys(hits)
+                at += count - 1
+                break
+        at += 1
+    return list(found)

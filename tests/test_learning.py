@@ -1,0 +1,109 @@
+"""Learning from texts: patterns by hand, names in texts, and what a transaction makes of both."""
+
+import pytest
+import quillian as ql
+from quillian.extraction import canonical, extract, extractor, singular
+from quillian.mentions import Names, mentioned
+from quillian.records import Concept
+
+STATED = {
+    "A dog is a mammal.": ("dog", "is_a", "mammal"),
+    "Mammals are animals.": ("mammal", "is_a", "animal"),
+    "The wheel is part of the car.": ("wheel", "part_of", "car"),
+    "Cars contain engines.": ("engine", "part_of", "car"),
+    "Smoking causes cancer.": ("smoking", "causes", "cancer"),
+    "Floods are caused by rain.": ("rain", "causes", "flood"),
+    "Paris is located in France.": ("paris", "located_in", "france"),
+    "Paris is the capital of France.": ("paris", "capital_of", "france"),
+    "Breakfast happened before lunch.": ("breakfast", "before", "lunch"),
+    "Dinner comes after lunch.": ("lunch", "before", "dinner"),
+    "Dinner came after lunch.": ("lunch", "before", "dinner"),
+    "Wolves are similar to dogs.": ("wolf", "similar_to", "dog"),
+    "An oak is a kind of tree.": ("oak", "is_a", "tree"),
+    "A whale is not a fish.": None,
+    "It is a mammal.": None,
+    "Run quickly!": None,
+}
+
+
+@pytest.mark.parametrize("text", STATED)
+def test_pattern_by_hand(text: str) -> None:
+    found = extract(text)
+    wanted = STATED[text]
+    assert [x[:3] for x in found] == ([] if wanted is None else [wanted])
+    for relation in found:
+        assert text.startswith(text[relation.start : relation.end], relation.start)
+        assert relation.rule
+
+
+def test_spans_point_into_the_text() -> None:
+    text = "Hello there. A dog is a mammal. Mammals are animals."
+    spans = [text[x.start : x.end] for x in extract(text)]
+    assert spans == ["dog is a mammal", "Mammals are animals"]
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"),
+    [("dogs", "dog"), ("cities", "city"), ("boxes", "box"), ("bus", "bus"), ("glass", "glass"),
+     ("men", "man"), ("physics", "physics"), ("gas", "gas"), ("classes", "class")],
+)  # fmt: skip
+def test_singular(word: str, wanted: str) -> None:
+    assert singular(word) == wanted
+
+
+def test_canonical_drops_article_case_and_plural() -> None:
+    assert canonical("The Big Dogs") == "big dogs"  # A proper name keeps its last word.
+    assert canonical("the big dogs") == "big dog"
+
+
+def test_unknown_extractor_is_refused() -> None:
+    with pytest.raises(ql.InvalidError, match="patterns"):
+        extractor("nope")
+
+
+def test_names_are_found_longest_first_and_by_their_case() -> None:
+    names = Names([
+        Concept(1, "a", name="New York"), Concept(2, "b", name="York"),
+        Concept(3, "c", name="Her (film)"), Concept(4, "d", name="dog"),
+    ])  # fmt: skip
+    assert mentioned("He saw her in New York with dogs", names, names.longest) == [1, 4]
+    assert mentioned("Her was shown in York", names, names.longest) == [2]  # A common word.
+    assert mentioned("Her (film) in York", names, names.longest) == [3, 2]
+
+
+def test_learning_makes_a_chain(store: ql.Store) -> None:
+    node = store.learn("A dog is a mammal. Mammals are animals.", id="note")
+    with store.snapshot() as view:
+        dog, animal = view.named("dog")[0], view.named("animal")[0]
+        assert view.get("note").node == node
+        assert view.get("note").text == "A dog is a mammal. Mammals are animals."
+        (link,) = view.neighbours(dog.id, types=["is_a"])
+        assert link.origin == "note"
+        assert link.data == {"rule": "is a", "span": [2, 17]}
+        found = view.believe(dog.node, animal.node)
+        assert found.lower == pytest.approx(0.81)
+        assert len(view.neighbours("note", types=["mentions"])) == 3
+
+
+def test_learning_again_makes_no_second_concept(store: ql.Store) -> None:
+    store.learn("A dog is a mammal.")
+    store.learn("Dogs are pets.")
+    with store.snapshot() as view:
+        assert len(view.named("dog")) == 1
+        targets = {view.get(x.target).name for x in view.neighbours(view.named("dog")[0].id)}
+        assert targets == {"mammal", "pet"}
+
+
+def test_text_is_kept_whatever_is_found(store: ql.Store) -> None:
+    node = store.learn("???", id="odd")
+    assert store.get(node).text == "???"
+    with pytest.raises(ql.InvalidError):
+        store.learn("  ")
+
+
+def test_mention_links_texts_to_names_added_later(store: ql.Store) -> None:
+    with store.transaction() as txn:
+        txn.add("Ada wrote to Charles Babbage.", id="letter")
+        txn.add("An engineer.", id="cb", name="Charles Babbage")
+        assert txn.mention() == 1
+        assert [x.target for x in txn.neighbours("letter")] == ["cb"]
