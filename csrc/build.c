@@ -72,7 +72,7 @@ static int is_reached(const worker *self, candidate c, const uint32_t *selected,
     if (n) code_as_query(&index->coder, code_at(index, c.slot), &aim);
     for (uint32_t i = 0; i < n; i += TOGETHER) {
         uint32_t part = n - i < TOGETHER ? n - i : TOGETHER;
-        index_distances(index, &aim, selected + i, part, distances);
+        index_distances(index, &aim, 0, selected + i, part, distances);
         for (uint32_t j = 0; j < part; j++)
             if (alpha * distances[j] <= c.distance) return 1;
     }
@@ -117,12 +117,13 @@ static void seek(worker *self, uint32_t item)
     float distances[DEGREE_MAX];
 
     code_as_query(&index->coder, code_at(index, slot), &self->walk->aim);
+    self->walk->hot = 0;
     index_walk(index, self->walk, index->ef_construction, work->limit, &self->cost);
     for (uint32_t at = work->from; at < work->from + work->n;) {
         uint32_t n = 0;
         for (; n < DEGREE_MAX && at < work->from + work->n; at++)
             if (at != slot) slots[n++] = at;
-        index_distances(index, &self->walk->aim, slots, n, distances);
+        index_distances(index, &self->walk->aim, 0, slots, n, distances);
         for (uint32_t i = 0; i < n; i++) beam_add(self->walk, index->ef_construction, distances[i], slots[i]);
     }
     work->twins[item] = QL_NONE;
@@ -222,7 +223,7 @@ static uint32_t choose_again(worker *self, uint32_t base, candidate *candidates,
     for (uint32_t i = 0; i < n; i += DEGREE_MAX) {
         uint32_t part = n - i < DEGREE_MAX ? n - i : DEGREE_MAX;
         for (uint32_t j = 0; j < part; j++) slots[j] = candidates[i + j].slot;
-        index_distances(index, &self->walk->aim, slots, part, distances);
+        index_distances(index, &self->walk->aim, 0, slots, part, distances);
         for (uint32_t j = 0; j < part; j++) candidates[i + j].distance = distances[j];
     }
     for (uint32_t i = 0; i < n; i++) {

@@ -8,12 +8,19 @@
  * Rotation: twice (random signs, Walsh-Hadamard transform of the first p components, random signs, transform of the
  * last p), p the largest power of two <= d.  Orthogonal, so dot products stay; d log d additions; no matrix.
  *
- * Layout of a code: d bytes (128 + step), zeros up to a multiple of 64; except for cosine the last four bytes are the
- * row's norm as a float.  A query has signed bytes, zero where a code has no component.  Then
- *     sum(query[i] * code[i]) - 128 * sum(query[i])
+ * Layout of a code: two planes of nibbles.  A component is a byte, u = 128 + step.  Byte j of the first plane, the hot
+ * one, has the upper four bits of component j in its low nibble and those of component j + ceil(d/2) in its high
+ * nibble; the second plane, the warm one, has the lower four bits of both.  Planes are filled with zeros up to
+ * a multiple of 64; except for cosine the last four bytes of the hot plane are the row's norm as a float.
+ *
+ * A search is bound by the cache lines it waits for, and the hot plane alone is half of them: the walk of a query reads
+ * that, and the few places it comes back with are scored again with both (near.c).  Building reads both.
+ *
+ * A query has signed bytes, zero where a code has no component.  Then
+ *     16 * sum(query * hot) + sum(query * warm) - 128 * sum(query)
  * is the exact integer dot product of both roundings: every instruction set gives the same number, and so the
- * same walk and the same index file.  Its error as a cosine is about 0.0007 at d = 384: text embeddings have gaps of
- * 0.005 to 0.02 between their ten nearest, and near.c scores those few again from the stored floats.
+ * same walk and the same index file.  Its error as a cosine is about 0.0007 at d = 384, from the hot plane 0.006: text
+ * embeddings have gaps of 0.005 to 0.02 between their ten nearest, which near.c scores from the stored floats.
  *
  * The float64 sums at the end are those scores.  Component i goes to lane i % 16; lanes are folded in halves.  A
  * product of two floats is exact in float64, so a fused multiply-add gives the same bits. */
@@ -23,14 +30,21 @@
 #include <math.h>
 #include <string.h>
 
+#include "rotation.h"
+
 #define RANGE 4.0f   /* standard deviations that the 127 steps on either side span */
 #define STEPS 127.0f
 #define ROUNDS 2u
 #define EXACT_LANES 16u
 
+static uint32_t half_of(uint32_t dim)
+{
+    return dim / 2 + dim % 2;
+}
+
 uint32_t code_bytes_for(uint32_t dim, int metric)
 {
-    return (dim + (metric == QL_COSINE ? 0 : (uint32_t)sizeof(float)) + 63) / 64 * 64;
+    return 2 * ((half_of(dim) + (metric == QL_COSINE ? 0 : (uint32_t)sizeof(float)) + 63) / 64 * 64);
 }
 
 /* splitmix64: the signs of a store depend on its seed alone. */
@@ -50,6 +64,7 @@ int coder_make(uint32_t dim, int metric, uint64_t seed, coder *made)
     made->dim = dim;
     made->metric = metric;
     made->bytes = code_bytes_for(dim, metric);
+    made->plane = made->bytes / 2;
     made->block = 1;
     while (made->block * 2 <= dim) made->block *= 2;
     made->signs = ql_alloc((size_t)2 * ROUNDS * made->block, sizeof *made->signs);
@@ -64,36 +79,10 @@ void coder_free(coder *made)
     made->signs = NULL;
 }
 
-/* Unnormalised: every transform multiplies lengths by sqrt(n). */
-static void hadamard(float *x, uint32_t n)
-{
-    uint32_t half = 1;
-
-    for (; n >= 4 && half == 1; half = 4) /* The first two steps in one pass over neighbours. */
-        for (uint32_t i = 0; i < n; i += 4) {
-            float sums[2] = {x[i] + x[i + 1], x[i + 2] + x[i + 3]};
-            float differences[2] = {x[i] - x[i + 1], x[i + 2] - x[i + 3]};
-            x[i] = sums[0] + sums[1];
-            x[i + 1] = differences[0] + differences[1];
-            x[i + 2] = sums[0] - sums[1];
-            x[i + 3] = differences[0] - differences[1];
-        }
-    for (; half < n; half *= 2)
-        for (uint32_t i = 0; i < n; i += 2 * half) {
-            float *restrict low = x + i;
-            float *restrict high = low + half; /* Apart, so the compiler may take four at a time. */
-            for (uint32_t j = 0; j < half; j++) {
-                float a = low[j];
-                float b = high[j];
-                low[j] = a + b;
-                high[j] = a - b;
-            }
-        }
-}
-
 /* Scale to length sqrt(dim), so that components have variance 1, and rotate. */
 static void rotate(const coder *with, const float *row, double norm, float *x)
 {
+    const ql_kernels *kernels = ql_kernels_active();
     uint32_t dim = with->dim;
     float shrink = 1 / sqrtf((float)with->block);
     double scale = norm > 0 ? sqrt(dim) / norm : 0;
@@ -102,19 +91,19 @@ static void rotate(const coder *with, const float *row, double norm, float *x)
     for (uint32_t pass = 0; pass < 2 * ROUNDS; pass++) {
         float *part = pass % 2 ? x + dim - with->block : x;
         const float *signs = with->signs + (size_t)pass * with->block;
-        for (uint32_t i = 0; i < with->block; i++) part[i] *= signs[i] * shrink;
-        hadamard(part, with->block);
+        kernels->turn(part, signs, shrink, with->block);
     }
 }
 
-/* Round half away from zero, without the library: the compiler makes it eight at a time. */
-static int32_t rounded(float x)
+static int32_t stepped(float x)
 {
-    return (int32_t)(x + (x < 0 ? -0.5f : 0.5f));
+    x *= STEPS / RANGE;
+    return 128 + rounded(x > STEPS ? STEPS : x < -STEPS ? -STEPS : x);
 }
 
 void code_row(const coder *with, const float *row, float *room, uint8_t *code)
 {
+    uint32_t half = half_of(with->dim);
     double dot;
     double square;
     float norm;
@@ -122,86 +111,118 @@ void code_row(const coder *with, const float *row, float *room, uint8_t *code)
     ql_kernels_active()->exact_dot(row, row, with->dim, &dot, &square);
     rotate(with, row, sqrt(square), room);
     norm = (float)fmin(sqrt(square), FLT_MAX);
-    for (uint32_t i = 0; i < with->dim; i++) {
-        float x = room[i] * (STEPS / RANGE);
-        x = x > STEPS ? STEPS : x < -STEPS ? -STEPS : x;
-        code[i] = (uint8_t)(128 + rounded(x));
+    memset(code, 0, with->bytes);
+    for (uint32_t i = 0; i < half; i++) {
+        int32_t low = stepped(room[i]);
+        int32_t high = half + i < with->dim ? stepped(room[half + i]) : 0;
+        code[i] = (uint8_t)(low >> 4 | (high & 0xf0));
+        code[with->plane + i] = (uint8_t)((low & 15) | (high & 15) << 4);
     }
-    memset(code + with->dim, 0, with->bytes - with->dim);
-    if (with->metric != QL_COSINE) memcpy(code + with->bytes - sizeof norm, &norm, sizeof norm);
+    if (with->metric != QL_COSINE) memcpy(code + with->plane - sizeof norm, &norm, sizeof norm);
 }
 
 void code_query(const coder *with, const float *query, double norm, float *room, coded *aim)
 {
-    int32_t largest_bits = 0; /* Magnitudes of floats are ordered as their bits are. */
-    int32_t sum = 0;
+    const ql_kernels *kernels = ql_kernels_active();
+    uint32_t half = half_of(with->dim);
     float largest;
+    float scale;
 
     rotate(with, query, norm, room);
-    for (uint32_t i = 0; i < with->dim; i++) {
-        int32_t bits;
-        memcpy(&bits, &room[i], sizeof bits);
-        bits &= 0x7fffffff;
-        largest_bits = bits > largest_bits ? bits : largest_bits;
-    }
-    memcpy(&largest, &largest_bits, sizeof largest);
-    float scale = largest > 0 ? STEPS / largest : 0;
-    for (uint32_t i = 0; i < with->dim; i++) {
-        int32_t step = rounded(room[i] * scale);
-        aim->code[i] = (int8_t)step;
-        sum += step;
-    }
-    memset(aim->code + with->dim, 0, with->bytes - with->dim);
-    aim->bias = 128 * sum;
+    largest = kernels->largest(room, with->dim);
+    scale = largest > 0 ? STEPS / largest : 0;
+    memset(aim->code, 0, with->bytes);
+    aim->sum = kernels->steps(room, half, scale, aim->code);
+    aim->sum += kernels->steps(room + half, with->dim - half, scale, aim->code + with->plane);
     aim->norm = (float)fmin(norm, FLT_MAX);
     aim->step = scale > 0 ? RANGE / STEPS / scale / (float)with->dim : 0;
 }
 
 void code_as_query(const coder *with, const uint8_t *code, coded *aim)
 {
+    uint32_t low = half_of(with->dim);
+    uint32_t high = with->dim - low;
     int32_t sum = 0;
 
-    for (uint32_t i = 0; i < with->dim; i++) {
-        int8_t step = (int8_t)(code[i] ^ 0x80);
+    for (uint32_t i = 0; i < low; i++) {
+        int8_t step = (int8_t)((code[i] << 4 | (code[with->plane + i] & 15)) ^ 0x80);
         aim->code[i] = step;
         sum += step;
     }
-    memset(aim->code + with->dim, 0, with->bytes - with->dim);
-    aim->bias = 128 * sum;
+    for (uint32_t i = 0; i < high; i++) {
+        int8_t step = (int8_t)(((code[i] & 0xf0) | code[with->plane + i] >> 4) ^ 0x80);
+        aim->code[with->plane + i] = step;
+        sum += step;
+    }
+    memset(aim->code + low, 0, with->plane - low);
+    memset(aim->code + with->plane + high, 0, with->plane - high);
+    aim->sum = sum;
     aim->norm = 1;
-    if (with->metric != QL_COSINE) memcpy(&aim->norm, code + with->bytes - sizeof aim->norm, sizeof aim->norm);
+    if (with->metric != QL_COSINE) memcpy(&aim->norm, code + with->plane - sizeof aim->norm, sizeof aim->norm);
     aim->step = RANGE / STEPS * (RANGE / STEPS) / (float)with->dim;
 }
 
-void code_distances(const coder *with, const coded *aim, const uint8_t *const *codes, uint32_t n, float *distances)
+void code_distances(const coder *with, const coded *aim, int hot, const uint8_t *const *codes, uint32_t n,
+                    float *distances)
 {
+    const ql_kernels *kernels = ql_kernels_active();
+    float step = hot ? aim->step / 2 : aim->step;
     int32_t sums[CODES_AT_ONCE];
 
     assert(n <= CODES_AT_ONCE);
-    ql_kernels_active()->code_rows(aim->code, with->bytes, codes, n, sums);
+    if (hot) kernels->code_hot_rows(aim->code, with->plane, codes, n, sums);
+    else kernels->code_rows(aim->code, with->plane, codes, n, sums);
+    /* The warm nibble that was not read is taken for 7.5: 2 * (16 * hot + 7.5 * sum - 128 * sum). */
+    for (uint32_t i = 0; i < n; i++) sums[i] = hot ? 32 * sums[i] - 241 * aim->sum : sums[i] - 128 * aim->sum;
     if (with->metric == QL_COSINE) {
-        for (uint32_t i = 0; i < n; i++) distances[i] = 1 - (float)(sums[i] - aim->bias) * aim->step;
+        for (uint32_t i = 0; i < n; i++) distances[i] = 1 - (float)sums[i] * step;
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
         float norm;
         float distance;
-        memcpy(&norm, codes[i] + with->bytes - sizeof norm, sizeof norm);
-        distance = -(float)(sums[i] - aim->bias) * aim->step * aim->norm * norm;
+        memcpy(&norm, codes[i] + with->plane - sizeof norm, sizeof norm);
+        distance = -(float)sums[i] * step * aim->norm * norm;
         if (with->metric == QL_L2) distance = aim->norm * aim->norm + norm * norm + 2 * distance;
         distances[i] = distance < FLT_MAX ? distance : FLT_MAX; /* Also what NaN becomes. */
     }
 }
 
-/* ---- the definitions of three kernels ---- */
+/* ---- the definitions of kernels ---- */
 
-void ql_code_rows_portable(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, uint32_t n, int32_t *out)
+void ql_turn_portable(float *x, const float *signs, float scale, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        int32_t sum = 0;
-        for (uint32_t j = 0; j < bytes; j++) sum += query[j] * rows[i][j];
-        out[i] = sum;
-    }
+    turn(x, signs, scale, n);
+}
+
+int32_t ql_steps_portable(const float *x, uint32_t n, float scale, int8_t *code)
+{
+    return step_all(x, n, scale, code);
+}
+
+float ql_largest_portable(const float *x, uint32_t n)
+{
+    return largest_of(x, n);
+}
+
+static int32_t plane_sum(const int8_t *query, uint32_t plane, const uint8_t *bytes)
+{
+    int32_t sum = 0;
+
+    for (uint32_t j = 0; j < plane; j++) sum += query[j] * (bytes[j] & 15) + query[plane + j] * (bytes[j] >> 4);
+    return sum;
+}
+
+void ql_code_rows_portable(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out)
+{
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = 16 * plane_sum(query, plane, rows[i]) + plane_sum(query, plane, rows[i] + plane);
+}
+
+void ql_code_hot_rows_portable(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n,
+                               int32_t *out)
+{
+    for (uint32_t i = 0; i < n; i++) out[i] = plane_sum(query, plane, rows[i]);
 }
 
 static double folded(double *lanes)

@@ -13,14 +13,15 @@ typedef struct coder {
     float *signs;   /* of the rotation: four blocks of `block` */
     uint32_t block; /* largest power of two <= dim */
     uint32_t dim;
-    uint32_t bytes; /* of one code: a multiple of 64 */
+    uint32_t plane; /* bytes of one plane of a code: a multiple of 64 */
+    uint32_t bytes; /* of one code: two planes */
     int metric;
 } coder;
 
-/* A query, ready to be compared with codes. */
+/* A query, ready to be compared with codes; read for hot planes only, smaller steps are taken to be in the middle. */
 typedef struct coded {
-    int8_t *code;  /* bytes */
-    int32_t bias;  /* what the codes' offset of 128 adds to every sum */
+    int8_t *code;  /* two planes of bytes: components of the low nibbles, then of the high ones */
+    int32_t sum;   /* of the components */
     float step;    /* what one unit of the sum is worth as a cosine */
     float norm;    /* of the query; not used for cosine */
 } coded;
@@ -31,7 +32,8 @@ void coder_free(coder *made);
 void code_row(const coder *with, const float *row, float *room, uint8_t *code); /* room: dim floats */
 void code_query(const coder *with, const float *query, double norm, float *room, coded *aim);
 void code_as_query(const coder *with, const uint8_t *code, coded *aim);
-/* Smaller is closer: 1-cosine, squared L2 or minus the dot product. n <= CODES_AT_ONCE. */
-void code_distances(const coder *with, const coded *aim, const uint8_t *const *codes, uint32_t n, float *distances);
+/* Smaller is closer: 1-cosine, squared L2 or minus the dot product. n <= CODES_AT_ONCE. hot: from the hot plane only. */
+void code_distances(const coder *with, const coded *aim, int hot, const uint8_t *const *codes, uint32_t n,
+                    float *distances);
 
 #endif

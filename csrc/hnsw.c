@@ -25,6 +25,7 @@
 
 #define TOUCHED_MAX 16384u /* visited slots remembered one by one; beyond, the whole bitmap is cleared */
 #define SEEDS 4u           /* routers that start the walk */
+#define AHEAD 2u           /* places whose lists are fetched before it is certain that they are opened */
 #define STEPS_FULL 2u      /* places opened at a time once the beam is full: more lines on their way at once */
 #define DEGREE_DEFAULT 32u
 #define EF_CONSTRUCTION_DEFAULT 200u
@@ -197,9 +198,9 @@ static void lines_prefetch(const void *start, size_t size_bytes)
     for (size_t at = 0; at < size_bytes; at += 64) __builtin_prefetch((const char *)start + at);
 }
 
-static void code_prefetch(const ql_hnsw *index, uint32_t slot)
+static void code_prefetch(const ql_hnsw *index, uint32_t slot, size_t size_bytes)
 {
-    lines_prefetch(code_at(index, slot), index->coder.bytes);
+    lines_prefetch(code_at(index, slot), size_bytes);
 }
 
 static void links_prefetch(const ql_hnsw *index, uint32_t slot)
@@ -211,13 +212,11 @@ uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot)
 {
     candidate *beam = scratch->beam;
     uint32_t low = 0;
-    uint32_t high = scratch->count;
 
-    if (high == width && distance >= beam[high - 1].distance) return width;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (beam[middle].distance <= distance) low = middle + 1;
-        else high = middle;
+    if (scratch->count == width && distance >= beam[width - 1].distance) return width;
+    for (uint32_t n = scratch->count, half; n; n -= half) { /* Without a branch that depends on data. */
+        half = n - n / 2;
+        low = beam[low + half - 1].distance <= distance ? low + half : low;
     }
     if (scratch->count < width) scratch->count++;
     memmove(beam + low + 1, beam + low, (scratch->count - 1 - low) * sizeof *beam);
@@ -226,32 +225,33 @@ uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot)
     return low;
 }
 
-void index_distances(const ql_hnsw *index, const coded *aim, const uint32_t *slots, uint32_t n, float *distances)
+void index_distances(const ql_hnsw *index, const coded *aim, int hot, const uint32_t *slots, uint32_t n,
+                     float *distances)
 {
     const uint8_t *codes[DEGREE_MAX];
 
     if (!n) return;
     for (uint32_t i = 0; i < n; i++) codes[i] = code_at(index, slots[i]);
-    code_distances(&index->coder, aim, codes, n, distances);
+    code_distances(&index->coder, aim, hot, codes, n, distances);
 }
 
-/* Score the n slots, none visited before, and put them into the beam; says at which place the first of them stands. */
-static uint32_t beam_add_slots(const ql_hnsw *index, walk *scratch, uint32_t width, const uint32_t *slots, uint32_t n,
-                               ql_cost *cost)
+/* Score the n slots, none visited before, and put them into the beam, of which all places before `at` are open; says at
+ * which place the first of them stands. */
+static uint32_t beam_add_slots(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t at, const uint32_t *slots,
+                               uint32_t n, ql_cost *cost)
 {
     float distances[DEGREE_MAX];
     uint32_t first = width;
 
-    index_distances(index, &scratch->aim, slots, n, distances);
+    index_distances(index, &scratch->aim, scratch->hot, slots, n, distances);
     for (uint32_t i = 0; i < n; i++) {
         if (scratch->count == width && distances[i] >= scratch->beam[width - 1].distance) continue;
         uint32_t place = beam_add(scratch, width, distances[i], slots[i]);
-        if (place >= 2 && place >= first) continue;
-        if (place < 2) links_prefetch(index, slots[i]); /* Likely to be opened next. */
         if (place < first) first = place;
+        if (place < at + AHEAD) links_prefetch(index, slots[i]); /* Likely to be opened next. */
     }
     cost->distances += n;
-    cost->bytes += (uint64_t)n * index->coder.bytes;
+    cost->bytes += (uint64_t)n * (scratch->hot ? index->coder.plane : index->coder.bytes);
     return first;
 }
 
@@ -264,7 +264,7 @@ static void walk_start(const ql_hnsw *index, walk *scratch, uint32_t width, uint
         uint32_t slot = atomic_load_explicit(&index->router[i], memory_order_acquire);
         if (slot < limit && visit(scratch, slot)) slots[n++] = slot;
     }
-    beam_add_slots(index, scratch, SEEDS < width ? SEEDS : width, slots, n, cost);
+    beam_add_slots(index, scratch, SEEDS < width ? SEEDS : width, 0, slots, n, cost);
     visits_clear(scratch); /* Routers that lost may still turn up as neighbours. */
     for (uint32_t i = 0; i < scratch->count; i++) visit(scratch, scratch->beam[i].slot);
 }
@@ -273,6 +273,7 @@ static void walk_start(const ql_hnsw *index, walk *scratch, uint32_t width, uint
 static uint32_t open_place(const ql_hnsw *index, walk *scratch, uint32_t place, uint32_t limit, uint32_t *slots)
 {
     uint32_t slot = scratch->beam[place].slot;
+    size_t size_bytes = scratch->hot ? index->coder.plane : index->coder.bytes;
     uint32_t n = 0;
 
     scratch->beam[place].slot |= EXPANDED;
@@ -280,7 +281,7 @@ static uint32_t open_place(const ql_hnsw *index, walk *scratch, uint32_t place, 
         uint32_t next = link_at(index, slot, i);
         if (next == QL_NONE) break;
         if (next >= limit || !visit(scratch, next)) continue;
-        code_prefetch(index, next);
+        code_prefetch(index, next, size_bytes);
         slots[n++] = next;
     }
     return n;
@@ -304,7 +305,12 @@ void index_walk(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t li
             cost->hops++;
             steps--;
         }
-        uint32_t first = beam_add_slots(index, scratch, width, slots, n, cost);
+        for (uint32_t i = at, left = AHEAD; i < scratch->count && left; i++) {
+            if (scratch->beam[i].slot & EXPANDED) continue;
+            links_prefetch(index, scratch->beam[i].slot);
+            left--;
+        }
+        uint32_t first = beam_add_slots(index, scratch, width, at, slots, n, cost);
         if (first < at) at = first;
     }
     visits_clear(scratch);

@@ -26,6 +26,7 @@ typedef struct walk {
     uint32_t *touched;  /* slots whose bits are set, until it overflows */
     candidate *beam;    /* width_max + 1 */
     coded aim;          /* what is being looked for */
+    int hot;            /* read only the hot planes of codes */
     float *room;        /* dim, for coding it */
     uint32_t visited_words;
     uint32_t touched_count;
@@ -62,8 +63,9 @@ void walk_give(ql_hnsw *index, walk *done);
 uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot);
 /* Fill the beam with the `width` slots below `limit` that are closest to scratch->aim. */
 void index_walk(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost);
-/* Distances from aim to n <= DEGREE_MAX slots. */
-void index_distances(const ql_hnsw *index, const coded *aim, const uint32_t *slots, uint32_t n, float *distances);
+/* Distances from aim to n <= DEGREE_MAX slots; hot: from the hot planes of their codes. */
+void index_distances(const ql_hnsw *index, const coded *aim, int hot, const uint32_t *slots, uint32_t n,
+                     float *distances);
 void router_refresh(ql_hnsw *index);
 
 static inline uint32_t link_at(const ql_hnsw *index, uint32_t slot, uint32_t i)

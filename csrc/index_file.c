@@ -1,6 +1,6 @@
 /* index_file.c: the graph of neighbours as one immutable, position-independent, checksummed file.
  *
- *   header   4,096 bytes: "QLHNSW\0\1", u32 format, u32 dim, u32 metric, u32 degree, u32 ef_construction, u32 covered,
+ *   header   4,096 bytes: "QLHNSW\0\2", u32 format, u32 dim, u32 metric, u32 degree, u32 ef_construction, u32 covered,
  *            u64 seed, u8[16] uuid, u32 crc32c of each section, u32 crc32c of the
  *            bytes before, zeros
  *   links    covered * degree u32, padded with zeros to 4,096
@@ -45,7 +45,7 @@ typedef struct header {
 _Static_assert(sizeof(header) == PAGE_BYTES, "header is a file format");
 _Static_assert(offsetof(header, crc) == 72, "header is a file format");
 
-static const char magic[8] = {'Q', 'L', 'H', 'N', 'S', 'W', 0, 1};
+static const char magic[8] = {'Q', 'L', 'H', 'N', 'S', 'W', 0, 2};
 
 typedef struct shape {
     uint32_t covered;

@@ -64,15 +64,26 @@ typedef struct ql_kernels {
     /* Bit r is set unless row r of the tile is certain to score at most `worst`. */
     uint64_t (*screen)(const ql_screen_query *query, const ql_screen_rows *rows, uint64_t tile, float worst);
     uint32_t (*crc32c)(uint32_t crc, const uint8_t *data, size_t size_bytes);
-    /* Integer sums of query[j]*rows[i][j] over bytes, a multiple of 64; exact, so the same everywhere. */
-    void (*code_rows)(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, uint32_t n, int32_t *out);
+    /* codes.c: integer sums of the query with codes, and with their hot planes only. plane: bytes of one plane, a
+     * multiple of 64; the query has two planes of them. Exact, so the same everywhere. */
+    void (*code_rows)(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out);
+    void (*code_hot_rows)(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out);
+    /* rotation.h: one pass of the rotation, the rounding of a rotated query, and its largest magnitude. */
+    void (*turn)(float *x, const float *signs, float scale, uint32_t n);
+    int32_t (*steps)(const float *x, uint32_t n, float scale, int8_t *code);
+    float (*largest)(const float *x, uint32_t n);
     /* sum(q*r) and sum(r*r), or for l2 sum((q-r)^2), in float64, in the one order of codes.c. */
     void (*exact_dot)(const float *query, const float *row, uint32_t dim, double *dot, double *square);
     double (*exact_l2)(const float *query, const float *row, uint32_t dim);
 } ql_kernels;
 
-/* codes.c: what these three mean, for the tables that have nothing better. */
-void ql_code_rows_portable(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, uint32_t n, int32_t *out);
+/* codes.c: what these mean, for the tables that have nothing better. */
+void ql_turn_portable(float *x, const float *signs, float scale, uint32_t n);
+int32_t ql_steps_portable(const float *x, uint32_t n, float scale, int8_t *code);
+float ql_largest_portable(const float *x, uint32_t n);
+void ql_code_rows_portable(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out);
+void ql_code_hot_rows_portable(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n,
+                               int32_t *out);
 void ql_exact_dot_portable(const float *query, const float *row, uint32_t dim, double *dot, double *square);
 double ql_exact_l2_portable(const float *query, const float *row, uint32_t dim);
 

@@ -20,6 +20,8 @@ enum { DOT, L2 };
 
 QL_TARGET_BEGIN("avx2,f16c,sse4.2")
 
+#include "rotation.h"
+
 /* Fold halves: 16 and 8 between registers, 4, 2 and 1 inside. */
 ALWAYS float folded(const __m256 *sums)
 {
@@ -109,19 +111,26 @@ static void l2_rows(const float *query, uint32_t dim, const float *const *rows, 
     if (i < n) score(L2, query, dim, rows + i, 1, out + i);
 }
 
-/* Bytes widened to 16 bits, because the instruction that multiplies bytes saturates. */
-ALWAYS void score_codes(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, int n, int32_t *out)
+/* Sums of the nibbles of one plane with the query.  A nibble times a byte is below 2^11 and pairs are summed, so 16 bits
+ * hold two such steps with room to spare.  n is a constant at every call. */
+ALWAYS void score_plane(const int8_t *query, uint32_t plane, const uint8_t *const *rows, size_t offset, int n,
+                        int32_t *out)
 {
+    const __m256i low = _mm256_set1_epi8(15);
+    const __m256i ones = _mm256_set1_epi16(1);
     __m256i sums[4];
 
     for (int r = 0; r < n; r++) sums[r] = _mm256_setzero_si256();
-    for (uint32_t i = 0; i < bytes; i += 16) {
-        __m256i part = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(query + i)));
+    for (uint32_t i = 0; i < plane; i += 32) {
+        __m256i first = _mm256_loadu_si256((const __m256i *)(query + i));
+        __m256i second = _mm256_loadu_si256((const __m256i *)(query + plane + i));
 
         for (int r = 0; r < n; r++) {
-            __m256i row = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(rows[r] + i)));
+            __m256i both = _mm256_loadu_si256((const __m256i *)(rows[r] + offset + i));
+            __m256i a = _mm256_maddubs_epi16(_mm256_and_si256(both, low), first);
+            __m256i b = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(both, 4), low), second);
 
-            sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(part, row));
+            sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
         }
     }
     for (int r = 0; r < n; r++) {
@@ -132,12 +141,22 @@ ALWAYS void score_codes(const int8_t *query, uint32_t bytes, const uint8_t *cons
     }
 }
 
-static void code_rows(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, uint32_t n, int32_t *out)
+static void code_hot_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out)
 {
     uint32_t i = 0;
 
-    for (; i + 4 <= n; i += 4) score_codes(query, bytes, rows + i, 4, out + i);
-    for (; i < n; i++) score_codes(query, bytes, rows + i, 1, out + i);
+    for (; i + 4 <= n; i += 4) score_plane(query, plane, rows + i, 0, 4, out + i);
+    for (; i < n; i++) score_plane(query, plane, rows + i, 0, 1, out + i);
+}
+
+static void code_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out)
+{
+    code_hot_rows(query, plane, rows, n, out);
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t warm;
+        score_plane(query, plane, rows + i, plane, 1, &warm);
+        out[i] = 16 * out[i] + warm;
+    }
 }
 
 /* Sixteen float64 lanes are four registers; fold 8 and 4 between registers, 2 and 1 inside. */
@@ -384,6 +403,10 @@ const ql_kernels ql_kernels_avx2 = {
     .screen = screen,
     .crc32c = ql_crc32c_sse42,
     .code_rows = code_rows,
+    .code_hot_rows = code_hot_rows,
+    .turn = turn,
+    .steps = step_all,
+    .largest = largest_of,
     .exact_dot = exact_dot,
     .exact_l2 = exact_l2,
 };

@@ -20,6 +20,8 @@ enum { DOT, L2 };
 
 QL_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 
+#include "rotation.h"
+
 /* Fold halves: 16 between registers, 8, 4, 2 and 1 inside. */
 ALWAYS float folded(const __m512 *sums)
 {
@@ -102,19 +104,39 @@ static void l2_rows(const float *query, uint32_t dim, const float *const *rows, 
     for (; i < n; i++) score(L2, query, dim, rows + i, 1, out + i);
 }
 
-/* Four rows at a time: one load of the query serves all, and their sums are folded together. */
-ALWAYS void score_codes(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, int32_t *out)
+/* Codes of codes.c, four or one at a time: one load of the query serves all, and the sums of four are folded together.
+ * n and hot are constants at every call. */
+ALWAYS void score_codes(const int8_t *query, uint32_t plane, const uint8_t *const *rows, int n, int hot, int32_t *out)
 {
+    const __m512i low = _mm512_set1_epi8(15);
     __m512i sums[4];
     __m256i eights[4];
     __m256i pairs;
 
-    for (int r = 0; r < 4; r++) sums[r] = _mm512_setzero_si512();
-    for (uint32_t i = 0; i < bytes; i += 64) {
-        __m512i part = _mm512_loadu_si512(query + i);
+    for (int r = 0; r < n; r++) sums[r] = _mm512_setzero_si512();
+    for (uint32_t i = 0; i < plane; i += 64) {
+        __m512i first = _mm512_loadu_si512(query + i);
+        __m512i second = _mm512_loadu_si512(query + plane + i);
 
-        for (int r = 0; r < 4; r++)
-            sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_loadu_si512(rows[r] + i), part);
+        for (int r = 0; r < n; r++) {
+            __m512i a = _mm512_loadu_si512(rows[r] + i);
+            __m512i b = _mm512_srli_epi16(a, 4);
+
+            if (hot) {
+                a = _mm512_and_si512(a, low);
+                b = _mm512_and_si512(b, low);
+            } else { /* Where the mask is set the warm nibble, else the hot one: 0xca is "a ? b : c". */
+                __m512i warm = _mm512_loadu_si512(rows[r] + plane + i);
+                b = _mm512_ternarylogic_epi64(low, _mm512_srli_epi16(warm, 4), a, 0xca);
+                a = _mm512_ternarylogic_epi64(low, warm, _mm512_slli_epi16(a, 4), 0xca);
+            }
+            sums[r] = _mm512_dpbusd_epi32(sums[r], a, first);
+            sums[r] = _mm512_dpbusd_epi32(sums[r], b, second);
+        }
+    }
+    if (n == 1) {
+        out[0] = _mm512_reduce_add_epi32(sums[0]);
+        return;
     }
     for (int r = 0; r < 4; r++)
         eights[r] = _mm256_add_epi32(_mm512_castsi512_si256(sums[r]), _mm512_extracti64x4_epi64(sums[r], 1));
@@ -123,18 +145,20 @@ ALWAYS void score_codes(const int8_t *query, uint32_t bytes, const uint8_t *cons
                      _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1)));
 }
 
-static void code_rows(const int8_t *query, uint32_t bytes, const uint8_t *const *rows, uint32_t n, int32_t *out)
+static void code_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out)
 {
     uint32_t i = 0;
 
-    for (; i + 4 <= n; i += 4) score_codes(query, bytes, rows + i, out + i);
-    for (; i < n; i++) {
-        __m512i sum = _mm512_setzero_si512();
+    for (; i + 4 <= n; i += 4) score_codes(query, plane, rows + i, 4, 0, out + i);
+    for (; i < n; i++) score_codes(query, plane, rows + i, 1, 0, out + i);
+}
 
-        for (uint32_t j = 0; j < bytes; j += 64)
-            sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(rows[i] + j), _mm512_loadu_si512(query + j));
-        out[i] = _mm512_reduce_add_epi32(sum);
-    }
+static void code_hot_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out)
+{
+    uint32_t i = 0;
+
+    for (; i + 4 <= n; i += 4) score_codes(query, plane, rows + i, 4, 1, out + i);
+    for (; i < n; i++) score_codes(query, plane, rows + i, 1, 1, out + i);
 }
 
 /* Sixteen float64 lanes are two registers. */
@@ -373,6 +397,10 @@ const ql_kernels ql_kernels_avx512 = {
     .screen = screen,
     .crc32c = ql_crc32c_sse42,
     .code_rows = code_rows,
+    .code_hot_rows = code_hot_rows,
+    .turn = turn,
+    .steps = step_all,
+    .largest = largest_of,
     .exact_dot = exact_dot,
     .exact_l2 = exact_l2,
 };

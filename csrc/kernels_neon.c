@@ -212,6 +212,10 @@ const ql_kernels ql_kernels_neon = {
     .screen = screen,
     .crc32c = crc32c,
     .code_rows = ql_code_rows_portable, /* The compiler vectorises them well: NEON is always there. */
+    .code_hot_rows = ql_code_hot_rows_portable,
+    .turn = ql_turn_portable,
+    .steps = ql_steps_portable,
+    .largest = ql_largest_portable,
     .exact_dot = ql_exact_dot_portable,
     .exact_l2 = ql_exact_l2_portable,
 };

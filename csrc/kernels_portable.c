@@ -204,6 +204,10 @@ const ql_kernels ql_kernels_portable = {
     .screen = screen,
     .crc32c = ql_crc32c_portable,
     .code_rows = ql_code_rows_portable,
+    .code_hot_rows = ql_code_hot_rows_portable,
+    .turn = ql_turn_portable,
+    .steps = ql_steps_portable,
+    .largest = ql_largest_portable,
     .exact_dot = ql_exact_dot_portable,
     .exact_l2 = ql_exact_l2_portable,
 };

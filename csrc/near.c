@@ -20,6 +20,9 @@
 
 #define SCAN_ROWS 64u
 #define CODE_ERROR 0.03 /* of a cosine times sqrt(d): 2.3 standard deviations of what codes.c rounds away */
+#define HOT_BLUR 0.75     /* the same of what the hot plane alone rounds away, five standard deviations */
+#define WARM_PLACES 3u /* places per result that are scored with both planes of their codes ... */
+#define WARM_MORE 16u  /* ... and some more, because the walk saw the hot plane only */
 #define DISTANCES_PER_WIDTH 12u /* rows that a walk scores per place in its beam; bench/vectors.py */
 
 /* What is being asked, and the best answers so far.  keys are score-major: descending score << 32 | node. */
@@ -202,16 +205,51 @@ static void row_prefetch(const question *ask, const ql_hnsw *index, uint32_t slo
     for (size_t at = 0; at < ask->vectors->stride; at += 64) __builtin_prefetch(row + at);
 }
 
+/* Are all places of the beam so close together that the hot plane cannot order them?  Rows of a dense cluster are. */
+static int is_blurred(const question *ask, const walk *scratch)
+{
+    if (!scratch->count) return 0;
+    double span = (double)scratch->beam[scratch->count - 1].distance - (double)scratch->beam[0].distance;
+    return span < HOT_BLUR / CODE_ERROR * code_slack(ask, scratch->beam[0].slot);
+}
+
+/* Score the first n places of the beam with both planes, and forget the others. */
+static void warm_up(question *ask, const ql_hnsw *index, walk *scratch, uint32_t n)
+{
+    uint32_t slots[DEGREE_MAX];
+    float distances[DEGREE_MAX];
+
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t at = index->coder.plane; at < index->coder.bytes; at += 64)
+            __builtin_prefetch(code_at(index, scratch->beam[i].slot) + at);
+    scratch->count = 0;
+    for (uint32_t i = 0, part; i < n; i += part) {
+        part = n - i < DEGREE_MAX ? n - i : DEGREE_MAX;
+        for (uint32_t j = 0; j < part; j++) slots[j] = scratch->beam[i + j].slot;
+        index_distances(index, &scratch->aim, 0, slots, part, distances);
+        for (uint32_t j = 0; j < part; j++) beam_add(scratch, n, distances[j], slots[j]);
+    }
+    ask->cost->bytes += (uint64_t)n * index->coder.plane;
+}
+
 /* Answer from the index; 0 when the beam did not hold k matches, or held the k-th too near its end. */
 static int walk_answers(question *ask, const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, int blind)
 {
     uint32_t trusted = blind ? width - width / 4 : width;
+    uint32_t warm = WARM_PLACES * ask->k + WARM_MORE;
 
     code_query(&index->coder, ask->query, ask->norm, scratch->room, &scratch->aim);
+    scratch->hot = 1;
     index_walk(index, scratch, width, limit, ask->cost);
+    if (scratch->count < width) trusted = scratch->count;
+    if (is_blurred(ask, scratch)) {
+        scratch->hot = 0;
+        index_walk(index, scratch, width, limit, ask->cost);
+    } else {
+        warm_up(ask, index, scratch, blind || scratch->count < warm ? scratch->count : warm);
+    }
     for (uint32_t i = 0; i < ask->k + ask->k / 2 && i < scratch->count; i++)
         row_prefetch(ask, index, scratch->beam[i].slot);
-    if (scratch->count < width) trusted = scratch->count;
     for (uint32_t i = 0; i < scratch->count; i++) {
         if (is_beyond(ask, scratch->beam[i])) break;
         if (!propose_chain(ask, index, scratch->beam[i])) continue;
