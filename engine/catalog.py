@@ -167,6 +167,7 @@ class CatalogTransaction:
     def __init__(self, catalog: Catalog, txn: lmdb.Transaction):
         self._catalog = catalog
         self._txn: lmdb.Transaction | None = txn
+        _open_transactions.add(self)
 
     @property
     def txn(self) -> lmdb.Transaction:
@@ -195,11 +196,20 @@ class CatalogTransaction:
             self._txn.abort()
             self._txn = None
 
+    def leak(self) -> None:
+        """Never free it: it is the parent's. Here it has ended."""
+        if self._txn is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._txn))
+            self._txn = None
+
     def commit(self) -> None:
         """Make it durable and visible: LMDB's own two syncs. On failure nothing of it happened."""
-        txn, self._txn = self.txn, None
-        with lmdb_errors("commit"):
-            txn.commit()
+        txn = self.txn
+        try:
+            with lmdb_errors("commit"):
+                txn.commit()
+        finally:
+            self._txn = None
 
     def _get(self, table: str, key: bytes) -> bytes | None:
         try:
@@ -370,6 +380,7 @@ class CatalogTransaction:
         self.put("deaths", commit_key(commit), np.asarray(slots, dtype="<u4").tobytes())
 
 
+_open_transactions: "weakref.WeakSet[CatalogTransaction]" = weakref.WeakSet()
 _open_catalogs: "weakref.WeakSet[Catalog]" = weakref.WeakSet()
 _env_keys = lmdb._envid.env_keys
 
@@ -379,8 +390,11 @@ def _after_fork() -> None:
 
     py-lmdb refuses a file that it has open and does not notice that this was in the parent; so the
     keys under which it remembers files get this process's number. Its destructor would abort the
-    parent's read transactions in the shared reader table, so those environments are leaked.
+    parent's read transactions in the shared reader table, so those environments are leaked, and
+    so are the transactions, for the same reason.
     """
+    for txn in _open_transactions:
+        txn.leak()
     for catalog in _open_catalogs:
         catalog.leak()
     _open_catalogs.clear()

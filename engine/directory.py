@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -59,10 +59,18 @@ class Directory:
         self._seen = -1
         self._lock = threading.RLock()
         self._indexer = Indexer(self._index_in_background)
+        self._indexing = threading.Lock()  # Two would write one draft.
+        self.writer: WriterLock | None = None
         self.catalog = Catalog(path / CATALOG, read_only=read_only)
-        self.writer = None if read_only else WriterLock(path / WRITER_LOCK)
-        self.manifest = checked(self._found_or_made(new), path)
-        self.associations = AssociationLog(path / GRAPH_LOG, self.manifest, read_only=read_only)
+        try:
+            self.writer = None if read_only else WriterLock(path / WRITER_LOCK)
+            self.manifest = checked(self._found_or_made(new), path)
+            self.associations = AssociationLog(path / GRAPH_LOG, self.manifest, read_only=read_only)
+        except BaseException:  # One environment per file and process: leave none behind.
+            self.catalog.close()
+            if self.writer is not None:
+                self.writer.close()
+            raise
 
     def _found_or_made(self, new: NewManifest | None) -> Manifest:
         """The store's manifest, made once even if several processes try: the lock decides."""
@@ -104,7 +112,11 @@ class Directory:
                 if shared is not None:
                     raise ReadOnlyError(f"{path} is open read-only on a read-only folder here")
                 shared = cls(real, read_only=only, new=new)
-                shared._cut_tails()
+                try:
+                    shared._cut_tails()
+                except BaseException:
+                    shared._close()
+                    raise
                 cls._open[real] = shared
             shared._handles += 1
             return shared
@@ -190,6 +202,13 @@ class Directory:
         """Fix the dimension by the first vector, in the writer's transaction."""
         self.manifest = replace(self.manifest, dim=check_dim(dim))
         txn.put_manifest(self.manifest)
+        self.vectors().cut(txn.head())  # A writer that died may have fixed another one.
+
+    def roll_back(self, rows: int, retired: Sequence[int]) -> None:
+        """Undo what a failed transaction did to the rows, if it did anything."""
+        log = self._vectors
+        if log is not None and (log.count != rows or retired):
+            log.rollback(rows, retired)
 
     def unset_dim(self) -> None:
         """Undo set_dim: its transaction failed."""
@@ -218,15 +237,16 @@ class Directory:
 
     def index(self, *, timeout: float, threads: int, progress: Progress | None) -> None:
         """Link all committed rows and publish a new generation; writers wait only at the end."""
-        with self.catalog.begin() as txn:
-            head = txn.head()
-            self.refresh(txn, head)
-        index = self.vectors().index
-        try:
-            index.grow(head.rows, threads, progress)
-        finally:  # Whoever stops it keeps what was linked, if that is worth a file.
-            if index.gained(head):
-                self._publish_index(head.commit, timeout)
+        with self._indexing:
+            with self.catalog.begin() as txn:
+                head = txn.head()
+                self.refresh(txn, head)
+            index = self.vectors().index
+            try:
+                index.grow(head.rows, threads, progress)
+            finally:  # Whoever stops it keeps what was linked, if that is worth a file.
+                if index.gained(head):
+                    self._publish_index(head.commit, timeout)
 
     def _publish_index(self, commit: int, timeout: float) -> None:
         index = self.vectors().index
@@ -247,6 +267,7 @@ class Directory:
         self._indexer.stop()
         with self.catalog.begin() as txn:
             head = txn.head()
+            self.refresh(txn, head)
         if self.manifest.dim is not None and self.vectors().index.is_behind(head):
             self.index(timeout=timeout, threads=threads, progress=progress)
 
@@ -296,9 +317,11 @@ def _make_folder(path: Path) -> None:
 
 def _drop_orphan(draft: Path) -> None:
     """Remove the unfinished index of a process that is no more."""
-    process = int(draft.stem.rpartition("-")[2])
+    process = draft.stem.rpartition("-")[2]
+    if not (process.isdecimal() and len(process) < 10):
+        return  # Not ours.
     try:
-        os.kill(process, 0)
+        os.kill(int(process), 0)
     except ProcessLookupError:
         draft.unlink(missing_ok=True)
     except PermissionError:

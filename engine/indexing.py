@@ -60,6 +60,8 @@ class VectorIndex:
             if head.index_rows > self.covered and path.exists():  # Else a newer one replaced it.
                 self.current, self.damage = Hnsw.load(self._rows, str(path)), None
         except CorruptError as error:  # Derived data: scan instead, say so, and build it again.
+            if not path.exists():  # Replaced just now, as above.
+                return
             self.damage = str(error)
             warnings.warn(f"{path.name} is damaged, searches scan all rows", stacklevel=2)
         finally:

@@ -56,12 +56,16 @@ class WriterLock:
 
     def release(self) -> None:
         """Let the next writer in."""
-        fcntl.lockf(self._file, fcntl.LOCK_UN)
-        self._thread.release()
+        try:
+            if self._file >= 0:
+                fcntl.lockf(self._file, fcntl.LOCK_UN)
+        finally:
+            self._thread.release()
 
     def close(self) -> None:
         """Close the file; a lock still held ends with it."""
         os.close(self._file)
+        self._file = -1  # The number may soon be another file's.
 
     def _message(self, holder: int | str, timeout: float, whose: str) -> str:
         return (

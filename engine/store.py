@@ -4,10 +4,13 @@ Reading verbs open a snapshot for one call; writing verbs are transactions of on
 longer belongs inside `with store.snapshot()` or `with store.transaction()`.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -83,9 +86,13 @@ class Store(Keeping):
         stemmer: str | None = None,
         phrases: bool = False,
     ):
-        self._temporary: Path | None = None
+        if not 0 <= lock_timeout <= threading.TIMEOUT_MAX:
+            raise InvalidError(f"want lock_timeout in seconds, 0 or more, got {lock_timeout}")
+        self._remove_memory: Callable[[], None] | None = None
         if str(path) == MEMORY:
-            path = self._temporary = _memory_folder(read_only)
+            path = _memory_folder(read_only)
+            self._remove_memory = partial(_remove, path, os.getpid())
+            atexit.register(self._remove_memory)
         self.path = Path(path)
         self.read_only = read_only
         self.lock_timeout = lock_timeout
@@ -150,8 +157,9 @@ class Store(Keeping):
             return
         self._closed = True
         self._directory.release()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        if self._remove_memory is not None:
+            atexit.unregister(self._remove_memory)
+            self._remove_memory()
 
     def _open_directory(self) -> Directory:
         if self._closed:
@@ -284,6 +292,12 @@ def _memory_folder(read_only: bool) -> Path:
     shared_memory = Path("/dev/shm")
     folder = shared_memory if os.access(shared_memory, os.W_OK) else None
     return Path(tempfile.mkdtemp(prefix="quillian-", dir=folder))
+
+
+def _remove(folder: Path, owner: int) -> None:
+    """Remove a temporary folder; a forked child leaves its parent's alone."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _question(about: Any) -> Question:

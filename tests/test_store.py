@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -167,3 +168,77 @@ def test_a_file_in_the_way_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ql.StorageError, match="could not create"):
         ql.open(tmp_path / "file", dim=2)
+
+
+def test_a_forked_child_leaves_its_parents_snapshots_alone(atlas: ql.Store) -> None:
+    with atlas.snapshot() as view:
+        readers = atlas._directory.catalog.readers()
+        child = os.fork()
+        if child == 0:
+            try:
+                view.close()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert atlas._directory.catalog.readers() == readers
+
+
+def test_a_forked_child_leaves_its_parents_memory_store_alone() -> None:
+    with ql.open(":memory:", dim=2) as store:
+        child = os.fork()
+        if child == 0:
+            try:
+                store.close()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert store.path.exists()
+        store.add("x", id="x", vector=[1, 2])
+
+
+def test_memory_store_that_is_not_closed_ends_with_its_process() -> None:
+    script = "import quillian as ql; print(ql.open(':memory:', dim=2).path)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], text=True, capture_output=True, check=True
+    )
+    assert done.stdout
+    assert not Path(done.stdout.strip()).exists()
+
+
+def test_another_dimension_after_a_crash_in_the_first_add(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quillian.embedders.default_embedder", lambda: None)
+    crashed = tmp_path / "crashed"
+    with ql.open(path) as store, store.transaction() as txn:
+        txn.add("x", vector=[1, 2, 3])
+        shutil.copytree(path, crashed)
+    with ql.open(crashed) as store:
+        store.add("y", id="y", vector=[1, 2, 3, 4])
+        assert [row.id for row in store.search(vector=[1, 2, 3, 4])] == ["y"]
+        assert store.check() == []
+
+
+def test_a_store_that_cannot_be_opened_says_so_every_time(path: Path) -> None:
+    with ql.open(path, dim=2) as store:
+        store.add_many(["a", "b"], ids=["a", "b"])
+        store.link("a", "b", "t")
+    log = path / "graph.log"
+    sound = log.read_bytes()
+    for damage in (sound[:4096] + b"x" * (len(sound) - 4096), b"x" * len(sound)):
+        log.write_bytes(damage)
+        for _ in range(2):
+            with pytest.raises(ql.CorruptError):
+                ql.open(path)
+    log.write_bytes(sound)
+    with ql.open(path) as store:
+        assert store.check() == []
+
+
+def test_a_foreign_file_among_the_vectors_is_left_alone(path: Path) -> None:
+    ql.open(path, dim=2).close()
+    foreign = path / "vectors" / "index-draft-x.tmp"
+    foreign.parent.mkdir(exist_ok=True)
+    foreign.touch()
+    ql.open(path).close()
+    assert foreign.exists()
