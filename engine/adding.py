@@ -1,7 +1,8 @@
 """Adding: what a transaction does to concepts."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -23,6 +24,16 @@ class Adding(Snapshot):
 
     _retired: list[int]  # Slots that die with this commit.
     _texts: dict[int, str | None]  # Words of nodes that changed.
+    _broken: bool  # A change failed half-way: only to be aborted.
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Around a change of several steps, behind all checks: a half of it must not commit."""
+        try:
+            yield
+        except BaseException:
+            self._broken = True
+            raise
 
     def _changed(self) -> None:
         """Caches of the view are stale."""
@@ -111,6 +122,13 @@ class Adding(Snapshot):
         changed = [] if on_conflict == "skip" else [row for row in rows if row.index not in fresh]
         new = [row for row in rows if row.index in fresh]
         fill_vectors(new + changed, vectors, self, progress)
+        with self._changing():
+            self._write(new, changed, nodes, on_conflict)
+        return np.array(nodes, dtype=np.uint64)
+
+    def _write(
+        self, new: list[Draft], changed: list[Draft], nodes: list[int], on_conflict: str
+    ) -> None:
         self._append_rows(new + changed, nodes)
         now = time.time_ns()
         added = [row.concept(nodes[row.index], now) for row in new]
@@ -126,12 +144,11 @@ class Adding(Snapshot):
         )
         self._head = replace(
             self._head,
-            next_node=start + len(new),
+            next_node=self._head.next_node + len(new),
             concepts=self._head.concepts + len(new),
         )
         self._note_words(added, settled)
         self._changed()
-        return np.array(nodes, dtype=np.uint64)
 
     def _note_words(self, added: Sequence[Concept], settled: Sequence[Concept]) -> None:
         """The words of settled concepts may be others than before, and added ones may have some."""
@@ -188,8 +205,8 @@ class Adding(Snapshot):
         return row.merged_into(old, now) if merging else row.concept(node, old.created_ns, now)
 
     def _retire(self, slots: Sequence[int]) -> None:
+        self._retired.extend(slots)  # First: abort revives what stands here.
         self._directory.vectors().retire(slots, self._head.commit)
-        self._retired.extend(slots)
         self._head = replace(self._head, vectors=self._head.vectors - len(slots))
 
     def _append_rows(self, rows: list[Draft], nodes: list[int]) -> None:

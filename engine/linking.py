@@ -13,7 +13,7 @@ from .associations import records, removals
 from .bindings.graph import Edges
 from .bindings.limits import EDGE_DATA, TYPES_MAX
 from .errors import InvalidError, LimitError, NotFoundError
-from .records import Time, to_ns
+from .records import Concept, Time, to_ns
 from .snapshot import Key
 from .text import records as text_records
 
@@ -74,15 +74,19 @@ class Linking(Adding):
         weight = checks.weights(weights, n)
         confidence = checks.confidences(confidences, n)
         names = checks.column(types, n, "types")
-        source, target = (self._ends(column, create) for column in columns)
-        edges = records(source, target, self._numbers_of_types(names), weight)
-        if _content or confidence or not self._catalog.is_empty("edges"):
-            contents = [dict(_content or {}) for _ in range(n)]
-            for content, belief in zip(contents, confidence or (), strict=False):
-                if belief != 1:
-                    content["confidence"] = belief
-            self._put_contents(edges, contents)
-        self._append(edges)
+        self._check_types(names)
+        if create:
+            self._create_missing(columns)
+        source, target = (self._ends(column) for column in columns)
+        with self._changing():
+            edges = records(source, target, self._numbers_of_types(names), weight)
+            if _content or confidence or not self._catalog.is_empty("edges"):
+                contents = [dict(_content or {}) for _ in range(n)]
+                for content, belief in zip(contents, confidence or (), strict=False):
+                    if belief != 1:
+                        content["confidence"] = belief
+                self._put_contents(edges, contents)
+            self._append(edges)
         return n
 
     def _put_contents(self, edges: Edges, contents: list[dict[str, Any]]) -> None:
@@ -96,29 +100,46 @@ class Linking(Adding):
         if pairs:
             self._catalog.put_edges(pairs.items())
 
-    def _ends(self, keys: list[Key] | NDArray[Any], create: bool) -> NDArray[np.uint32]:
+    def _create_missing(self, columns: list[list[Key] | NDArray[Any]]) -> None:
+        """Add the ids that do not exist, once every other key is known to be right."""
+        missing: dict[str, None] = {}
+        for keys in columns:
+            if isinstance(keys, np.ndarray):
+                self._ends(keys)
+                continue
+            for key in dict.fromkeys(keys):
+                if not isinstance(key, str):
+                    self.existing(key)
+                elif key not in self:
+                    missing[key] = None
+        if missing:
+            self.add_many(ids=list(missing))
+
+    def _ends(self, keys: list[Key] | NDArray[Any]) -> NDArray[np.uint32]:
         """Node numbers of a column of ids or node numbers, all of which exist."""
         if isinstance(keys, np.ndarray):
             unknown = np.setdiff1d(keys, self.all_nodes())
             if len(unknown):
                 raise NotFoundError(f"there is no concept number {unknown[0]}")
             return keys.astype(np.uint32)
-        found: dict[Key, int] = {}
-        for key in dict.fromkeys(keys):
-            if create and isinstance(key, str) and key not in self:
-                found[key] = self.add(id=key)
-            else:
-                found[key] = self.existing(key)
+        found = {key: self.existing(key) for key in dict.fromkeys(keys)}
         return np.array([found[key] for key in keys], dtype=np.uint32)
+
+    def _check_types(self, names: list[str]) -> None:
+        known = self.type_numbers()
+        fresh = [name for name in dict.fromkeys(names) if name not in known]
+        for name in fresh:
+            checks.name(name, "association type")
+        if len(known) + len(fresh) > TYPES_MAX:
+            raise LimitError(
+                f"a store has at most {TYPES_MAX} association types, got {fresh[-1]!r}"
+            )
 
     def _numbers_of_types(self, names: list[str]) -> NDArray[np.uint16]:
         known = self.type_numbers()
         for name in dict.fromkeys(names):
             if name in known:
                 continue
-            checks.name(name, "association type")
-            if len(known) >= TYPES_MAX:
-                raise LimitError(f"a store has at most {TYPES_MAX} association types, got {name!r}")
             number = len(known)
             self._catalog.put_type(name, number)
             known[name] = number
@@ -141,7 +162,8 @@ class Linking(Adding):
             raise NotFoundError(
                 f"there is no association {type or ''} from {source!r} to {target!r}"
             )
-        self._remove(edges)
+        with self._changing():
+            self._remove(edges)
         return len(edges)
 
     def _remove(self, edges: Edges) -> None:
@@ -152,14 +174,18 @@ class Linking(Adding):
 
     def _append(self, edges: Edges) -> None:
         if len(edges):
+            self._linked = True  # First: abort drops what is pending then.
             self._directory.associations.append(edges)
-            self._linked = True
             self._changed()
 
     def forget(self, key: Key) -> None:
         """Remove a concept with its vectors and all associations that touch it."""
         concept = self.get(key)
         edges = self.graph.neighbours([concept.node], direction="both")[0]
+        with self._changing():
+            self._remove_concept(concept, edges)
+
+    def _remove_concept(self, concept: Concept, edges: Edges) -> None:
         self._remove(edges)
         if concept.slots:
             self._retire(concept.slots)

@@ -4,12 +4,15 @@ Everything goes to its place at once, beyond what the last Head makes visible: r
 LMDB transaction, rows behind the committed rows, association records into the pending batch. So the
 writer reads its own writes through the same code as any reader. `commit` then is: flush the logs,
 one fdatasync per touched log, head and metadata in the one LMDB commit. Whatever fails before that
-leaves bytes that nobody can see, and `abort` takes the memory side back.
+leaves bytes that nobody can see, and `abort` takes the memory side back. Whether a commit that was
+interrupted (Ctrl-C) happened is read from the catalog, never guessed. A change that fails half-way
+leaves a transaction that can only be aborted, so catching its error cannot commit a half.
 
 What a transaction does to concepts stands in adding.py, to associations in linking.py,
 and what it learns from texts in learning.py.
 """
 
+import os
 import time
 from dataclasses import replace
 from types import TracebackType
@@ -19,6 +22,7 @@ from .bindings.graph import GraphView
 from .catalog import CatalogTransaction
 from .directory import Directory
 from .embedders import Embedder
+from .errors import ClosedError, InvalidError
 from .learning import Learning
 from .text import records as text_records
 
@@ -37,12 +41,14 @@ class Transaction(Learning):
         except BaseException:
             self._writing.__exit__(None, None, None)
             raise
-        self._ended = False
+        self._broken = False
+        self._dim_before = directory.manifest.dim
         self._before = self._head
         self._head = replace(self._before, commit=self._before.commit + 1)
         self._retired: list[int] = []
         self._texts: dict[int, str | None] = {}
         self._linked = False
+        self._ended = False
 
     def _begin(self) -> CatalogTransaction:
         return self._directory.catalog.begin(write=True)
@@ -66,22 +72,52 @@ class Transaction(Learning):
 
     def keep(self, name: str, content: bytes | None) -> None:
         """Keep bytes under a name, in place of what was there; None forgets them."""
-        if content is None:
-            blobs.delete(self._catalog, name)
-        else:
-            blobs.write(self._catalog, name, content)
+        with self._changing():
+            if content is None:
+                blobs.delete(self._catalog, name)
+            else:
+                blobs.write(self._catalog, name, content)
 
     # The end.
 
     def commit(self) -> None:
-        """Make everything durable and visible at once; on an error nothing of it happened."""
+        """Make everything durable and visible at once; on an error nothing of it happened.
+
+        Only an interrupt (Ctrl-C) may arrive behind the commit point: then all of it happened.
+        """
+        if self._directory.pid != os.getpid():
+            raise ClosedError("a transaction ends in the process that began it, not in its fork")
+        if self._broken:
+            self.abort()
+            raise InvalidError(
+                "a change of this transaction failed half-way, so none of it was committed; "
+                "begin another transaction"
+            )
         try:
             self._commit()
         except BaseException:
-            self.abort()
+            self._settle_failed_commit()
             raise
         self._end()
         self._directory.index_if_due(self._head)
+
+    def _settle_failed_commit(self) -> None:
+        """Finish what the catalog holds, or else take everything back."""
+        if self._ended:
+            return
+        try:
+            self._catalog.abort()
+            with self._directory.catalog.begin() as txn:  # Under our lock nobody else commits.
+                committed = txn.head().commit == self._head.commit
+        except BaseException:  # Nobody knows: touch no file.
+            self._end()
+            raise
+        if not committed:
+            self.abort()
+            return
+        if self._linked:
+            self._directory.associations.publish()
+        self._end()
 
     def _commit(self) -> None:
         head = replace(self._head, updated_ns=time.time_ns())
@@ -104,21 +140,27 @@ class Transaction(Learning):
         """Drop everything since begin; may be called twice."""
         if self._ended:
             return
-        if self._linked:
-            self._directory.associations.abort()
-        if self._before.rows != self._head.rows or self._retired:
-            self._directory.vectors().rollback(self._before.rows, self._retired)
-        if self._before.rows == 0:
-            with self._directory.catalog.begin() as txn:
-                manifest = txn.manifest()
-            if manifest is not None and manifest.dim is None:
+        if self._directory.pid != os.getpid():  # The files are still the parent's to write.
+            self._ended = True
+            return
+        try:
+            if self._linked:
+                self._directory.associations.abort()
+            self._directory.roll_back(self._before.rows, self._retired)
+            if self._dim_before is None:
                 self._directory.unset_dim()
-        self._end()
+        finally:
+            self._end()
 
     def _end(self) -> None:
         self._ended = True
-        super().close()
-        self._writing.__exit__(None, None, None)
+        try:
+            super().close()
+        finally:
+            self._writing.__exit__(None, None, None)
+
+    def __del__(self) -> None:
+        self.abort()  # Else what it left pending would join the next transaction.
 
     def close(self) -> None:
         """As abort, unless it was committed."""

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import quillian as ql
 from conftest import DIM, Letters
+from quillian.catalog import CatalogTransaction
+from quillian.vectors import VectorLog
 
 
 def ids(selection: ql.Selection) -> list[str]:
@@ -230,3 +232,117 @@ def test_long_and_odd_ids_are_found(store: ql.Store) -> None:
     assert [store.get(id).text for id in odd] == odd
     with pytest.raises(ql.LimitError, match="511"):
         store.add("x", id="x" * 512)
+
+
+def test_an_interrupt_behind_the_commit_point_finishes_the_commit(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: CatalogTransaction) -> None:
+        commit(self)
+        raise KeyboardInterrupt
+
+    commit = CatalogTransaction.commit
+    store = ql.open(path, dim=DIM)
+    store.add("b", id="b", vector=np.eye(DIM)[1])
+    monkeypatch.setattr(CatalogTransaction, "commit", interrupted)
+    with pytest.raises(KeyboardInterrupt), store.transaction() as txn:
+        txn.add("a", id="a", vector=np.eye(DIM)[0])
+        txn.link("a", "b", "t")
+    monkeypatch.undo()
+    for _ in range(2):
+        assert ids(store.search(vector=np.eye(DIM)[0])) == ["a", "b"]
+        assert store.stats()["associations"] == 1
+        assert store.check() == []
+        store.close()
+        store = ql.open(path)
+    store.close()
+
+
+def test_an_interrupt_before_the_commit_point_leaves_nothing(
+    store: ql.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: CatalogTransaction) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CatalogTransaction, "commit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.add("a", id="a", vector=np.eye(DIM)[0])
+    monkeypatch.undo()
+    store.add("b", id="b", vector=np.eye(DIM)[1])
+    assert ids(store.search(vector=np.eye(DIM)[0])) == ["b"]
+    assert store.stats()["rows"] == {"live": 1, "retired": 0}
+
+
+def test_an_interrupt_while_rows_are_appended_leaves_none(
+    store: ql.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> int:
+        append(*arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    append = VectorLog.append
+    monkeypatch.setattr(VectorLog, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.add("a", id="a", vector=np.eye(DIM)[0])
+    monkeypatch.undo()
+    store.add("b", id="b", vector=np.eye(DIM)[1])
+    assert store.stats()["rows"] == {"live": 1, "retired": 0}
+
+
+def test_a_change_that_failed_half_way_cannot_be_committed(
+    store: ql.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: object) -> None:
+        raise OSError("disk")
+
+    with pytest.raises(ql.InvalidError, match="half-way"), store.transaction() as txn:
+        txn.add("a", id="a")
+        monkeypatch.setattr(CatalogTransaction, "put_names", failing)
+        with pytest.raises(OSError, match="disk"):
+            txn.add("b", id="b", vector=np.eye(DIM)[0])
+        monkeypatch.undo()
+    assert store.stats()["concepts"] == 0
+    store.add("b", id="b", vector=np.eye(DIM)[0])
+    assert store.check() == []
+
+
+def test_a_refused_link_creates_no_concept_and_no_type(store: ql.Store) -> None:
+    with store.transaction() as txn:
+        with pytest.raises(ql.NotFoundError):
+            txn.link("a", 99, "t", create=True)
+        with pytest.raises(ql.InvalidError):
+            txn.link_many(["a", ""], ["b", "c"], "t", create=True)
+        with pytest.raises(ql.InvalidError):
+            txn.link_many(["a", "a"], ["b", "b"], ["t", ""], create=True)
+        assert txn.type_numbers() == {}
+    assert store.stats()["concepts"] == 0
+
+
+def test_a_transaction_that_is_dropped_leaves_nothing(store: ql.Store) -> None:
+    store.add_many(["a", "b"], ids=["a", "b"])
+    txn = store.transaction()
+    txn.link("a", "b", "t")
+    txn.add("c", id="c", vector=np.eye(DIM)[0])
+    del txn
+    with store.transaction() as txn:
+        txn.link("b", "a", "t")
+        txn.add("d", id="d", vector=np.eye(DIM)[1])
+    assert store.stats()["associations"] == 1
+    assert store.stats()["rows"] == {"live": 1, "retired": 0}
+
+
+@pytest.mark.parametrize("end", ["commit", "abort", "close", "__del__"])
+def test_a_forked_child_cannot_end_its_parents_transaction(atlas: ql.Store, end: str) -> None:
+    with atlas.transaction() as txn:
+        txn.add("x", id="x", vector=np.ones(DIM))
+        txn.link("x", "paris", "t")
+        child = os.fork()
+        if child == 0:
+            try:
+                getattr(txn, end)()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert "x" not in ids(atlas.search(vector=np.ones(DIM)))
+    assert atlas.check() == []
+    assert "x" in ids(atlas.search(vector=np.ones(DIM)))
