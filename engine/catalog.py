@@ -22,13 +22,7 @@ import lmdb._envid
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import (
-    ClosedError,
-    CorruptError,
-    LimitError,
-    QuillianError,
-    StorageError,
-)
+from .errors import ClosedError, CorruptError, LimitError, QuillianError, StorageError
 from .layout import (
     HEAD_KEY,
     STORE_KEY,
@@ -138,10 +132,6 @@ class Catalog:
                     raise
         raise AssertionError("unreachable")
 
-    def leak(self) -> None:
-        """Never free the environment: it is the parent's, and that would end its reads."""
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._env))
-
     def begin(self, *, write: bool = False) -> "CatalogTransaction":
         """A consistent view of all tables; to write, the caller must hold the writer's lock."""
         with lmdb_errors("begin a transaction"):
@@ -194,12 +184,6 @@ class CatalogTransaction:
         """Forget everything since begin; for a reader, end it."""
         if self._txn is not None:
             self._txn.abort()
-            self._txn = None
-
-    def leak(self) -> None:
-        """Never free it: it is the parent's. Here it has ended."""
-        if self._txn is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._txn))
             self._txn = None
 
     def commit(self) -> None:
@@ -385,6 +369,11 @@ _open_catalogs: "weakref.WeakSet[Catalog]" = weakref.WeakSet()
 _env_keys = lmdb._envid.env_keys
 
 
+def _leak(thing: object) -> None:
+    """Never free it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
 def _after_fork() -> None:
     """In a forked child: forget the parent's environments, so that the child may open its own.
 
@@ -394,9 +383,10 @@ def _after_fork() -> None:
     so are the transactions, for the same reason.
     """
     for txn in _open_transactions:
-        txn.leak()
+        _leak(txn._txn)
+        txn._txn = None
     for catalog in _open_catalogs:
-        catalog.leak()
+        _leak(catalog._env)
     _open_catalogs.clear()
     process = os.getpid()
     lmdb._envid.env_keys = lambda path, subdir: tuple(

@@ -152,8 +152,7 @@ class Directory:
                 self.associations.cut(head)
                 if self.manifest.dim is not None:
                     self.vectors().cut(head)
-                    for draft in (self.path / VECTORS).glob("index-draft-*.tmp"):
-                        _drop_orphan(draft)
+                    self.vectors().index.drop_orphans()
         finally:
             self.writer.release()
 
@@ -313,19 +312,6 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(error.errno, f"could not create {path}: {error.strerror}") from error
-
-
-def _drop_orphan(draft: Path) -> None:
-    """Remove the unfinished index of a process that is no more."""
-    process = draft.stem.rpartition("-")[2]
-    if not (process.isdecimal() and len(process) < 10):
-        return  # Not ours.
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        draft.unlink(missing_ok=True)
-    except PermissionError:
-        pass  # Alive, under another user.
 
 
 def _after_fork() -> None:

@@ -128,6 +128,19 @@ class VectorIndex:
             if path.name != index_name(generation):
                 path.unlink(missing_ok=True)
 
+    def drop_orphans(self) -> None:
+        """Remove the unfinished indexes of processes that are no more."""
+        for draft in self._folder.glob("index-draft-*.tmp"):
+            process = draft.stem.rpartition("-")[2]
+            if not (process.isdecimal() and len(process) < 10):
+                continue  # Not ours.
+            try:
+                os.kill(int(process), 0)
+            except ProcessLookupError:
+                draft.unlink(missing_ok=True)
+            except PermissionError:
+                pass  # Alive, under another user.
+
     def check(self) -> int:
         """How many linked rows no search can reach; CorruptError on broken links."""
         if self.damage is not None:
