@@ -33,6 +33,7 @@ EXIT_CODES = {
 COMMANDS = {
     "ingest": "ingesting",
     "query": "querying",
+    "ask": "asking",
     "get": "inspecting",
     "link": "linking",
     "stats": "inspecting",

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .asking import Answer
     from .errors import (
         ClosedError,
         ConflictError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         StorageError,
     )
     from .evidence import Belief
+    from .judgement import Declared, Thresholds
     from .keeping import restore
     from .operators import (
         Above,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Above",
     "All",
+    "Answer",
     "AsOf",
     "Association",
     "Belief",
@@ -83,6 +86,7 @@ __all__ = [
     "Consensus",
     "CorruptError",
     "Cut",
+    "Declared",
     "Distinct",
     "Diverse",
     "EmbedderError",
@@ -111,6 +115,7 @@ __all__ = [
     "StorageError",
     "Store",
     "Subtract",
+    "Thresholds",
     "Tie",
     "Top",
     "Transaction",
@@ -123,7 +128,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "asking": "Answer",
     "evidence": "Belief",
+    "judgement": "Declared Thresholds",
     "keeping": "restore",
     "operators": "Above All AsOf Believe Between Boundary Calibrated Communities Conflicts "
     "Consensus Cut Distinct Diverse Expand Fuse Gate Intersect Named Near "

@@ -7,7 +7,7 @@ from typing import Any
 from .errors import InvalidError
 from .extraction import Relation, extractor
 from .linking import Linking
-from .mentions import Names, mentioned, must_be_capital, names_of
+from .mentions import Names, known_by, mentioned, without_aside
 
 PASSAGE, ENTITY = "passage", "entity"
 MENTIONS = "mentions"
@@ -38,12 +38,16 @@ class Learning(Linking):
         if not isinstance(text, str) or not text.strip():
             raise InvalidError(f"want a text to learn from, got {text!r}")
         relations = extractor(extractor_name)(text)
-        node = self.add(text, id=id, name=name, vector=vector, source=source, kind=PASSAGE)
+        short = without_aside(name) if name else ""
+        aliases = [short] if short and short != name else []
+        node = self.add(
+            text, id=id, name=name, aliases=aliases, vector=vector, source=source, kind=PASSAGE
+        )
         passage = self.get(node).id
         ends = {x: self._entity(x) for r in relations for x in (r.source, r.target)}
         for relation in relations:
             self._state(relation, ends, passage)
-        known = mentioned(text, self._called)
+        known = mentioned(text, known_by(self))
         for other in sorted({*ends.values(), *known} - {node}):
             self.link(node, other, MENTIONS)
         return node
@@ -73,18 +77,12 @@ class Learning(Linking):
             )
         return len(pairs)
 
-    def _called(self, words: str) -> list[tuple[int, bool]]:
-        return [
-            (concept.node, all(map(must_be_capital, names_of(concept))))
-            for concept in self.named(words)
-        ]
-
     def _entity(self, name: str) -> int:
         """The concept of a canonical name, made where there is none."""
         known = [x for x in self.named(name) if x.kind == ENTITY] or self.named(name)
         if known:
             return known[0].node
-        return self.add(name=name, kind=ENTITY)
+        return self.add(id=None if name in self else name, name=name, kind=ENTITY)
 
     def _state(self, relation: Relation, ends: dict[str, int], passage: str) -> None:
         """Set an association that a sentence states; said again, it is as sure as the surest."""

@@ -6,79 +6,29 @@ mentioned by every "her".  A name's last word may stand in the plural.
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from .extraction import singular
 from .records import Concept
 
 NAME_WORDS_MAX = 10
-_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:(?:['\u2019](?!s\b)|-)[^\W_]+)*")
 _ASIDE = re.compile(r"\s*\([^()]*\)\s*$")
-_COMMON = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "but",
-        "by",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "his",
-        "how",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "no",
-        "not",
-        "of",
-        "on",
-        "or",
-        "she",
-        "so",
-        "than",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "to",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "whose",
-        "will",
-        "with",
-        "you",
-        "your",
-    ]
+_COMMON_WORDS = (
+    "a an and are as at be but by did do does for from had has have he her his how i if in into is"
+    " it its no not of on or she so than that the their them then there these they this to was we"
+    " were what when where which who whose will with you your"
 )
+_COMMON = frozenset(_COMMON_WORDS.split())
 
-Lookup = Callable[[str], Iterable[tuple[int, bool]]]
-"""Folded words of a name, one space apart -> (node, whether the name must be capitalised)."""
+Lookup = Callable[[str, str], Iterable[tuple[int, bool]]]
+"""Folded words, one space apart, and as written -> (node, whether it must be capitalised)."""
+
+
+class View(Protocol):
+    """What is needed of a snapshot."""
+
+    def named(self, name: str) -> list[Concept]: ...
 
 
 def folded(text: str) -> str:
@@ -89,7 +39,12 @@ def folded(text: str) -> str:
 def names_of(concept: Concept) -> list[str]:
     """What a concept is called: its name and aliases, also without "(film)" and the like."""
     given = [x for x in (concept.name, *concept.aliases) if x]
-    return list(dict.fromkeys([*given, *(_ASIDE.sub("", x) for x in given)]))
+    return list(dict.fromkeys([*given, *map(without_aside, given)]))
+
+
+def without_aside(name: str) -> str:
+    """A name without "(film)" and the like at its end."""
+    return _ASIDE.sub("", name)
 
 
 def must_be_capital(name: str) -> bool:
@@ -113,12 +68,22 @@ class Names:
                     first, count = key.split(" ", 1)[0], key.count(" ") + 1
                     self._longest[first] = max(self._longest.get(first, 0), count)
 
-    def __call__(self, words: str) -> Iterable[tuple[int, bool]]:
+    def __call__(self, words: str, written: str) -> Iterable[tuple[int, bool]]:
         return self._nodes.get(words, ())
 
     def longest(self, first: str) -> int:
         """Words of the longest name that starts with this word."""
         return max(self._longest.get(first, 0), self._longest.get(singular(first), 0))
+
+
+def known_by(view: View) -> Lookup:
+    """A lookup in a store's own names, as they are written and as words."""
+
+    def lookup(words: str, written: str) -> list[tuple[int, bool]]:
+        concepts = {x.node: x for name in (written, words) for x in view.named(name)}
+        return [(x.node, all(map(must_be_capital, names_of(x)))) for x in concepts.values()]
+
+    return lookup
 
 
 def mentioned(
@@ -138,9 +103,13 @@ def mentioned(
             if count == 1 and some[0] in _COMMON:
                 continue
             keys = {" ".join(some), " ".join([*some[:-1], singular(some[-1])])}
-            capital = text[places[at][0]].isupper()
+            written = text[places[at][0] : places[at + count - 1][1]]
+            capital = written[0].isupper()
             hits = [
-                node for key in sorted(keys) for node, must in lookup(key) if capital or not must
+                node
+                for key in sorted(keys)
+                for node, must in lookup(key, written)
+                if capital or not must
             ]
             if hits:
                 found |= dict.fromkeys(hits)

@@ -16,12 +16,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from . import embedders
+from .asking import Answer, answer
 from .catalog import Manifest
 from .directory import Directory, expect, manifest_of
 from .embedders import Embedder
 from .errors import ClosedError, EmbedderError, InvalidError, ReadOnlyError
 from .evidence import Belief
 from .filters import Condition
+from .judgement import Declared, Thresholds
 from .keeping import Keeping
 from .operators import Fuse, Near, Top, Where, Words
 from .query import Operator, Query
@@ -223,6 +225,26 @@ class Store(Keeping):
         """How far associations that hold lead from one concept to another; see evidence.believe."""
         with self.snapshot() as view:
             return view.believe(source, target, types, **how)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        vector: Any = None,
+        k: int = 5,
+        gate: Thresholds | None = None,
+        declared: Declared | None = None,
+    ) -> Answer:
+        """Answer a question with paths, bounds, what would overturn it; or abstain with reasons.
+
+        vector: the question's, where the store has no embedder.  k: candidates and passages at
+        most.  gate: what an answer needs.  declared: what types promise, for conflicts.
+        """
+        asked = Question(text=question, vector=vector)
+        with self.snapshot() as view:
+            plan = plan_of(view, asked, max(k, FUSED_ROWS))
+            found = plan(view, Selection.everything(view, asked))
+            return answer(view, found, k, gate or Thresholds(), declared or Declared())
 
     # Writing, one step each.
 

@@ -21,7 +21,7 @@ LAYERS = (
     "directory",
     "snapshot",
     "query adding linking learning transaction checking copying",
-    "operators",
+    "operators asking",
     "store keeping",
     "ingesting exporting conditions diagnosing networkx_backend",  # Whole jobs on a store.
     "__init__",  # The package itself: its public names.

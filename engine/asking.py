@@ -1,0 +1,275 @@
+"""Asking: from a question to an answer with its paths, bounds, and what would overturn it.
+
+1. Anchors: what search finds, and the concepts *named* in the question.
+2. Passages: personalised PageRank from both, over passages, names and associations either way.
+   Without a name in the question the graph has nothing to go by, and search stands as it is.
+3. Candidates: concepts that typed associations lead to from the named ones; first those whose path
+   uses types that the question speaks of, then the shorter path, then the surer one.
+4. Belief bounds each candidate; the gate lets the best pass, or says why not; `overturn` is the
+   smallest set of associations without which it would not have passed.
+
+A pure function of the snapshot, the question and what search found. No language model.
+Source of 2: Gutierrez et al. 2024 (HippoRAG), here without a model at indexing.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import evidence
+from .bindings.ranks import rank_near
+from .evidence import Belief, Overturning
+from .extraction import singular
+from .facts import BUDGET_FACTS
+from .judgement import Conflict, Declared, Thresholds, Triple, conflicts
+from .learning import MENTIONS
+from .mentions import known_by, mentioned
+from .selection import Selection
+from .snapshot import Snapshot
+
+CANDIDATE_HOPS = 2
+CANDIDATES_MAX = 12
+NAMED_SHARE = 0.5
+SEEDS_MAX = 20
+RESTART = 0.5
+SEARCH_SHARE = 0.3
+_SILENT = frozenset(("of", "in", "to", "is", "a", "the", "by", "at", "on", "has", "as"))
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A concept with a text that speaks of the question; score in [0, 1], higher is better."""
+
+    id: str
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A concept that may be the answer, and how surely the named concepts lead to it."""
+
+    id: str
+    name: str
+    belief: Belief
+    cues: tuple[str, ...]  # Types of its best path that the question speaks of.
+    types: tuple[str, ...]  # What counts as evidence: the cues, if they lead there by themselves.
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of a question, as of one snapshot.
+
+    candidates, passages: best first.  anchors: ids of the concepts that the question names.
+    belief: that of the first candidate.  overturn: what must go for it to be no answer.
+    conflicts: associations on its paths that cannot all hold.  reasons: why to abstain; empty: the
+    first candidate is the answer.  cost: associations read.  version: the snapshot's number.
+    """
+
+    question: str
+    candidates: tuple[Candidate, ...]
+    passages: tuple[Passage, ...]
+    anchors: tuple[str, ...]
+    belief: Belief | None
+    overturn: Overturning | None
+    conflicts: tuple[Conflict, ...]
+    reasons: tuple[str, ...]
+    cost: dict[str, int]
+    version: int
+
+    @property
+    def abstains(self) -> bool:
+        """Whether no candidate may be said."""
+        return bool(self.reasons)
+
+    @property
+    def best(self) -> Candidate | None:
+        """The answer; None where it abstains."""
+        return None if self.reasons else self.candidates[0]
+
+
+def answer(
+    view: Snapshot,
+    found: Selection,
+    k: int,
+    gate: Thresholds,
+    declared: Declared,
+) -> Answer:
+    """The answer to the question of a selection that search made."""
+    question = found.question.text or ""
+    anchors = named_in(view, question)
+    passages, ranked = _passages(view, found, anchors, k)
+    candidates, read = _candidates(view, question, anchors, k)
+    belief = candidates[0].belief if candidates else None
+    reasons = _reasons(anchors, candidates, gate)
+    overturn = None
+    if candidates and anchors and not reasons:
+        goal = view.node(candidates[0].id)
+        net = evidence.seen(
+            view,
+            [x for x in anchors if x != goal],
+            [goal],
+            types=candidates[0].types,
+            hops=CANDIDATE_HOPS,
+            direction="both",
+        )
+        overturn = evidence.overturn(view, net, threshold=gate.belief * (1 - 1e-9))
+    return Answer(
+        question,
+        tuple(candidates),
+        tuple(passages),
+        tuple(view.get(x).id for x in anchors),
+        belief,
+        overturn,
+        _conflicts(view, belief, declared),
+        tuple(reasons),
+        {"ranked": ranked, "facts": read},
+        view.version,
+    )
+
+
+def named_in(view: Snapshot, question: str) -> list[int]:
+    """The concepts that a question names, in its order."""
+    return mentioned(question, known_by(view))
+
+
+def _passages(
+    view: Snapshot, found: Selection, anchors: Sequence[int], k: int
+) -> tuple[list[Passage], int]:
+    """Concepts with a text, by PageRank from search and names, and the associations read."""
+    searched = _scaled(found.ids.tolist(), found.scores.tolist())
+    scores, read = searched, 0
+    if anchors:
+        seeds = dict(sorted(searched.items(), key=lambda x: (-x[1], x[0]))[:SEEDS_MAX])
+        total = sum(seeds.values()) or 1.0
+        shares = {node: (1 - NAMED_SHARE) * share / total for node, share in seeds.items()}
+        for node in anchors:
+            shares[node] = shares.get(node, 0.0) + NAMED_SHARE / len(anchors)
+        some = {node: share for node, share in shares.items() if share > 0}
+        ranks = rank_near(
+            view.graph, list(some), shares=list(some.values()), alpha=RESTART, direction="both"
+        )
+        walked = _scaled(ranks.nodes.tolist(), ranks.ranks.tolist())
+        scores = {
+            node: SEARCH_SHARE * searched.get(node, 0) + (1 - SEARCH_SHARE) * walked.get(node, 0)
+            for node in searched.keys() | walked.keys()
+        }
+        read = ranks.edges_touched
+    passages: list[Passage] = []
+    for node in sorted(scores, key=lambda x: (-scores[x], x)):
+        if len(passages) == k:
+            break
+        concept = view.get(node)
+        if concept.text:
+            passages.append(Passage(concept.id, concept.text, scores[node]))
+    return passages, read
+
+
+def _scaled(nodes: Sequence[int], scores: Sequence[float]) -> dict[int, float]:
+    """Scores between the least and the best as 0 to 1."""
+    if not nodes:
+        return {}
+    least, best = min(scores), max(scores)
+    spread = best - least
+    return {n: (s - least) / spread if spread else 1.0 for n, s in zip(nodes, scores, strict=True)}
+
+
+def _typed(view: Snapshot) -> list[str]:
+    return [name for name in view.type_numbers() if name != MENTIONS]
+
+
+def _cues(types: Sequence[str], question: str) -> list[str]:
+    """The types that share a word with the question, but for endings."""
+    words = {_stem(x) for x in _WORD.findall(question.casefold())}
+    return [
+        name
+        for name in types
+        if any(_stem(x) in words for x in re.split(r"[\W_]+", name.casefold()) if x not in _SILENT)
+    ]
+
+
+def _stem(word: str) -> str:
+    word = singular(word)
+    return next((word[: -len(x)] for x in ("ed", "ing", "e") if word.endswith(x)), word)
+
+
+def _candidates(
+    view: Snapshot, question: str, anchors: Sequence[int], k: int
+) -> tuple[list[Candidate], int]:
+    types = _typed(view)
+    numbers = [view.type_numbers()[name] for name in types]
+    if not anchors or not numbers:
+        return [], 0
+    goals = list(anchors[1:])
+    read = 0
+    if not goals or not _yes_no(question):
+        reached = view.graph.expand(
+            np.unique(np.array(anchors, np.uint64)),
+            hops=CANDIDATE_HOPS,
+            direction="both",
+            types=numbers,
+            budget_edges=BUDGET_FACTS,
+        )
+        read += reached.edges_touched
+        goals = [x for x in reached.nodes.tolist() if x not in anchors]
+        goals = goals[: 8 * CANDIDATES_MAX]
+    starts = anchors[:1] if _yes_no(question) and len(anchors) > 1 else anchors
+    spoken = set(_cues(types, question))
+    ranked = []
+    for goal in goals:
+        paths, _ = evidence.paths(
+            view, starts, [goal], 3, types=types, hops=CANDIDATE_HOPS, direction="both"
+        )
+        for path in paths:
+            used = {link.type for link in path.links}
+            cues = tuple(sorted(used & spoken))
+            key = (-len(cues), len(path.links), -path.support, goal)
+            ranked.append((key, goal, cues, cues if used == set(cues) else tuple(types)))
+    best: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    for _, goal, cues, counting in sorted(ranked):
+        best.setdefault(goal, (cues, counting))
+    candidates = []
+    for goal, (cues, counting) in list(best.items())[: min(k, CANDIDATES_MAX)]:
+        belief = evidence.believe(
+            view, starts, [goal], types=counting, hops=CANDIDATE_HOPS, direction="both"
+        )
+        read += belief.facts
+        concept = view.get(goal)
+        name = concept.name or concept.id
+        candidates.append(Candidate(concept.id, name, belief, cues, counting))
+    return candidates, read
+
+
+def _yes_no(question: str) -> bool:
+    """Whether a question asks if something is so."""
+    first = _WORD.match(question.strip().casefold())
+    return first is not None and first[0] in ("is", "are", "was", "were", "do", "does", "did")
+
+
+def _reasons(
+    anchors: Sequence[int], candidates: Sequence[Candidate], gate: Thresholds
+) -> list[str]:
+    if not anchors:
+        return ["no concept is named in the question"]
+    if not candidates:
+        return ["no typed association leads anywhere from what the question names"]
+    belief = candidates[0].belief
+    return gate.reasons(belief.lower, len(belief.paths))
+
+
+def _conflicts(view: Snapshot, belief: Belief | None, declared: Declared) -> tuple[Conflict, ...]:
+    """Conflicts among the associations at the concepts of the answer's paths."""
+    nodes = sorted(
+        {view.node(x) for path in (belief.paths if belief else ()) for x in path.concepts}
+    )
+    edges = view.graph.neighbours(nodes, direction="both")[0]
+    facts = {
+        Triple(source, view.type_name(type), target, details.get("since"), details.get("until"))
+        for (source, target, type, _, _), details in zip(
+            edges.tolist(), view.details(edges), strict=True
+        )
+    }
+    return tuple(conflicts(facts, declared))

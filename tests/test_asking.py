@@ -1,0 +1,129 @@
+"""Asking: answers by hand, abstention, overturning verified by removal, and the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+import quillian as ql
+from click.testing import CliRunner
+from conftest import DIM
+from quillian.cli.main import main
+
+CAPITAL = "Which country's capital is Paris?"
+
+
+def family(path: Path) -> ql.Store:
+    store = ql.open(path, dim=DIM)
+    with store.transaction() as txn:
+        for id in ("ann", "bob", "cem", "dee", "eve"):
+            txn.add(f"{id.title()} lives here.", id=id, name=id.title())
+        txn.link("ann", "bob", "mother_of", confidence=0.9)
+        txn.link("bob", "cem", "father_of", confidence=0.8)
+        txn.link("ann", "cem", "godmother_of", confidence=0.6)
+        txn.link("dee", "eve", "sister_of", confidence=0.3)
+    return store
+
+
+def test_answer_follows_the_type_that_the_question_speaks_of(atlas: ql.Store) -> None:
+    found = atlas.ask(CAPITAL)
+    assert found.best is not None
+    assert found.best.id == "france"
+    assert found.best.cues == ("capital_of",)
+    assert found.anchors == ("paris",)
+    assert found.belief is not None
+    assert found.belief.lower == pytest.approx(0.98)
+    assert [str(x) for x in found.belief.paths] == ["paris -capital_of-> france"]
+    assert found.overturn is not None
+    assert [str(x) for x in found.overturn.links] == ["paris -capital_of-> france"]
+    assert found.passages[0].id == "paris"
+
+
+def test_learned_chain_answers(store: ql.Store) -> None:
+    store.learn("A dog is a mammal. Mammals are animals.")
+    found = store.ask("Is a dog an animal?")
+    assert found.best is not None
+    assert found.best.name == "animal"
+    assert found.belief is not None
+    assert str(found.belief.paths[0]) == "dog -is_a-> mammal -is_a-> animal"
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ("What is the meaning of life?", "no concept is named"),
+        ("Who is the sister of Dee?", "belief"),
+    ],
+)
+def test_abstains_with_a_reason(path: Path, question: str, reason: str) -> None:
+    with family(path) as store:
+        found = store.ask(question)
+        assert found.abstains
+        assert found.best is None
+        assert reason in found.reasons[0]
+        assert found.overturn is None
+
+
+def test_gate_is_the_caller_s(path: Path) -> None:
+    with family(path) as store:
+        assert store.ask("Who is Dee's sister?", gate=ql.Thresholds(0.2)).best is not None
+        loose = store.ask("Who is the mother of Bob?")
+        assert loose.best is not None
+        assert loose.best.id == "ann"
+        strict = store.ask("Who is the mother of Bob?", gate=ql.Thresholds(0.2, 3))
+        assert "disjoint paths" in strict.reasons[0]
+
+
+def test_paths_exist_and_removing_the_overturning_set_changes_the_answer(path: Path) -> None:
+    with family(path) as store:
+        for question in ("Who is the mother of Bob?", "Who is the father of Cem?"):
+            found = store.ask(question)
+            assert found.best is not None
+            assert found.overturn is not None
+            with store.transaction() as txn:
+                for way in found.best.belief.paths:
+                    for link in way.links:
+                        assert [x for x in txn.neighbours(link.source) if x.target == link.target]
+                for link in found.overturn.links:
+                    txn.unlink(link.source, link.target, link.type)
+            again = store.ask(question)
+            assert again.best is None or again.best.id != found.best.id
+
+
+def test_only_what_the_question_speaks_of_counts(path: Path) -> None:
+    with family(path) as store:
+        found = store.ask("Who is the mother of Bob?")
+        assert found.belief is not None
+        assert found.belief.lower == pytest.approx(0.9)  # Not by way of the godmother.
+
+
+def test_conflicts_on_the_way_are_reported(atlas: ql.Store) -> None:
+    atlas.link("paris", "italy", "capital_of", confidence=0.5)
+    found = atlas.ask(CAPITAL, declared=ql.Declared(functional=("capital_of",)))
+    assert [x.kind for x in found.conflicts] == ["functional"]
+    assert atlas.ask(CAPITAL).conflicts == ()
+
+
+def test_same_question_same_answer(atlas: ql.Store) -> None:
+    assert atlas.ask(CAPITAL) == atlas.ask(CAPITAL)
+
+
+def test_empty_store_abstains(store: ql.Store) -> None:
+    found = store.ask("Who?")
+    assert found.abstains
+    assert found.passages == ()
+
+
+def test_command_shows_tree_and_overturning(atlas: ql.Store) -> None:
+    store = str(atlas.path)
+    shown = CliRunner().invoke(main, ["ask", store, CAPITAL])
+    assert shown.exit_code == 0, shown.output
+    for part in ("France", "belief 0.980", "paris -capital_of-> france", "overturned"):
+        assert part in shown.output
+    plain = CliRunner().invoke(main, ["ask", store, CAPITAL, "--json"])
+    content = json.loads(plain.output)
+    assert content["answer"] == "france"
+    assert content["belief"]["lower"] == pytest.approx(0.98)
+    silent = CliRunner().invoke(main, ["ask", store, "Why?", "--json"])
+    assert json.loads(silent.output)["answer"] is None
+    said = CliRunner().invoke(main, ["ask", store, "Why?"])
+    assert "no concept is named" in said.output
