@@ -22,6 +22,8 @@ FLOATS = ffi.typeof("float[]")  # Parsed once: near is called once per query.
 WORDS = ffi.typeof("uint32_t[]")
 OPTIONS = ffi.typeof("ql_near_options *")
 COST = ffi.typeof("ql_cost *")
+F4 = np.dtype(np.float32)  # A type would be made a dtype again in every call.
+U4 = np.dtype(np.uint32)
 HANDLE_BYTES = 4096  # What the garbage collector should think a handle weighs.
 
 
@@ -181,12 +183,11 @@ class Vectors:
         Raises InvalidError for NaN and infinities.
         """
         handle = self.handle
-        self.rows_of(queries)
-        n = len(queries)
+        n = len(self.rows_of(queries))
         limit = lib.ql_vectors_count(handle) if count is None else count
-        nodes: UInt32 = np.empty((n, k), np.uint32)
-        scores: Float32 = np.empty((n, k), np.float32)
-        found: UInt32 = np.empty(n, np.uint32)
+        nodes: UInt32 = np.empty((n, k), U4)
+        scores: Float32 = np.empty((n, k), F4)
+        found: UInt32 = np.empty(n, U4)
         options = ffi.new(OPTIONS, (k, ef, limit, commit, exact))
         if allowed is not None:
             words = column_of(allowed, np.uint64, "allowed")
@@ -208,11 +209,12 @@ class Vectors:
         )
         if status:
             check(status, f"search {n} queries (k={k}, finite, at most {self.count} rows)")
-        return nodes, scores, found, Cost(cost.distances, cost.hops, cost.edges, cost.bytes)
+        counts = (cost.distances, cost.hops, cost.edges, cost.bytes)
+        return nodes, scores, found, tuple.__new__(Cost, counts)  # Half the time of Cost(...).
 
     def rows_of(self, rows: Float32) -> Float32:
         """The same array if it is float32, C-contiguous and (n, dim); otherwise InvalidError."""
-        if rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != self.dim:
+        if rows.dtype != F4 or rows.ndim != 2 or rows.shape[1] != self.dim:
             raise InvalidError(f"want vectors (n, {self.dim}) float32, got {described(rows)}")
         if not rows.flags.c_contiguous:
             raise InvalidError(
