@@ -1,15 +1,14 @@
 """Calibration: which beam width gives which recall, measured on the store's own vectors.
 
-When a generation of the index is published, some of its rows are asked as questions, each without
-itself as an answer, at growing widths, and compared with exact scans. A search that asks for a
-recall gets the narrowest width that reached it there, so the promise follows the data. Rows of the
-store stand in for questions: questions unlike anything stored find less.
+When a generation of the index is published, questions that stand between its rows are asked at
+growing widths and compared with exact scans. A search that asks for a recall gets the narrowest
+width that reached it there, so the promise follows the data. Rows themselves would be easier than
+real questions: on WordNet a curve made from them promised 0.95 and gave 0.92 between rows.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .bindings.hnsw import Hnsw
 from .bindings.vectors import Vectors
@@ -26,30 +25,24 @@ Curve = tuple[tuple[int, int, float], ...]
 def measure(rows: Vectors, index: Hnsw, commit: int) -> Curve:
     """The curve of an index over its own rows; stops at the width that finds everything."""
     covered = index.covered
-    chosen = np.random.default_rng(SEED).choice(covered, min(QUESTIONS, covered), replace=False)
-    slots = np.sort(chosen).astype(np.uint32)
-    questions, own = rows.read(slots), rows.nodes(slots)
+    chosen = np.random.default_rng(SEED).choice(covered, (2, QUESTIONS)).astype(np.uint32)
+    questions = (2 * rows.read(chosen[0]) + rows.read(chosen[1])) / np.float32(3)
     found: list[tuple[int, int, float]] = []
     for k in NEIGHBOURS:
-        truth = rows.near(questions, k=k + 1, count=covered, commit=commit, exact=True)[1]
-        worst = np.array([_kth(scores, k) for scores in truth])
-        for width in WIDTHS:
-            if width < k:
+        truth = rows.near(questions, k=k, count=covered, commit=commit, exact=True)
+        filled = truth[2].clip(min=1)
+        worst = truth[1][np.arange(QUESTIONS), filled - 1]
+        for wide in WIDTHS:
+            if wide < k:
                 continue
-            nodes, scores, counts, _ = rows.near(
-                questions, index=index, k=k + 1, ef=width, count=covered, commit=commit
+            _, scores, counts, _ = rows.near(
+                questions, index=index, k=k, ef=wide, count=covered, commit=commit
             )
-            others = (nodes != own[:, None]) & (np.arange(k + 1) < counts[:, None])
-            hits = (others & (scores >= worst[:, None])).sum(axis=1).clip(max=k)
-            found.append((k, width, float(hits.mean() / k)))
+            hits = (scores >= worst[:, None]) & (np.arange(k) < counts[:, None])
+            found.append((k, wide, float((hits.sum(axis=1) / filled).mean())))
             if found[-1][2] >= 1:
                 break
     return tuple(found)
-
-
-def _kth(scores: NDArray[np.float32], k: int) -> float:
-    """The score of the k-th neighbour other than the question itself, which scores best."""
-    return float(scores[min(k, len(scores) - 1)])
 
 
 def width(curve: Sequence[Sequence[float]], k: int, recall: float) -> int | None:
