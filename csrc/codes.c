@@ -98,7 +98,7 @@ static void rotate(const coder *with, const float *row, double norm, float *x)
 static int32_t stepped(float x)
 {
     x *= STEPS / RANGE;
-    return 128 + rounded(x > STEPS ? STEPS : x < -STEPS ? -STEPS : x);
+    return 128 + rounded(x > STEPS ? STEPS : x >= -STEPS ? x : -STEPS); /* A damaged row may hold NaN. */
 }
 
 void code_row(const coder *with, const float *row, float *room, uint8_t *code)
