@@ -7,7 +7,7 @@ It costs microseconds to open, never blocks and is never blocked.
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from . import bitmaps, blobs, cutting, embedders, evidence, filters
 from .associations import type_numbers
 from .bindings.graph import Edges, GraphView
-from .bindings.limits import EDGE_DATA
+from .bindings.limits import CONCEPTS_MAX, EDGE_DATA
 from .catalog import CatalogTransaction, Head
 from .directory import Directory
 from .embedders import Embedder
@@ -201,8 +201,10 @@ class Snapshot:
         operator: str,
     ) -> Selection:
         """The k allowed concepts nearest to the selection's question, made from that selection."""
-        if k < 1:
-            raise InvalidError(f"want k >= 1, got {k}")
+        if not _is_count(k):
+            raise InvalidError(f"want an integer k >= 1, got {k!r}")
+        if ef is not None and not _is_count(ef):
+            raise InvalidError(f"want an integer ef 1..{CONCEPTS_MAX}, got {ef!r}")
         if not 0 < recall <= 1:
             raise InvalidError(f"want a recall in (0, 1], got {recall}")
         query = self.question_vector(selection.question)
@@ -370,3 +372,8 @@ class Snapshot:
         nodes = self.all_nodes() if ids is None else [self.get(key).node for key in ids]
         ends = [None if key is None else self.get(key).node for key in (source, target)]
         return cutting.lightest_cut(cutting.network_of(self.graph, nodes), *ends)
+
+
+def _is_count(value: object) -> bool:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and 1 <= cast("int", value) <= CONCEPTS_MAX

@@ -1,6 +1,7 @@
 """The bad input table of the storage design: a clear error, nothing written, nothing lost."""
 
 import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,3 +145,15 @@ def test_k_below_one_is_refused(atlas: ql.Store, k: int) -> None:
 def test_unknown_direction_is_refused(atlas: ql.Store) -> None:
     with pytest.raises(ql.InvalidError, match="direction"), atlas.snapshot() as view:
         view.neighbours("paris", direction="sideways")
+
+
+@pytest.mark.parametrize("wrong", [{"k": 2.5}, {"k": "3"}, {"k": True}, {"ef": -1}, {"ef": 2**40}])
+def test_counts_of_a_search_are_checked(atlas: ql.Store, wrong: dict[str, Any]) -> None:
+    with atlas.snapshot() as view, pytest.raises(ql.InvalidError, match=r"want an integer (k|ef)"):
+        view.near([1.0] * 8, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [-1, float("inf"), float("nan")])
+def test_a_lock_timeout_is_finite_seconds(path: Path, wrong: float) -> None:
+    with pytest.raises(ql.InvalidError, match="lock_timeout"):
+        ql.open(path, dim=2, lock_timeout=wrong)
