@@ -118,12 +118,8 @@ class Store(Keeping):
             wanted = name if embedder is not None else None
             expect(
                 self._directory.manifest,
-                dim=dim,
-                metric=metric,
-                embedder=wanted,
-                stemmer=stemmer,
-                phrases=phrases,
-            )
+                dim=dim, metric=metric, embedder=wanted, stemmer=stemmer, phrases=phrases,
+            )  # fmt: skip
             self._embedder = self._embedder_of(embedder)
         except BaseException:
             self.close()
