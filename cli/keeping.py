@@ -1,11 +1,67 @@
-"""`quillian backup`, `restore`: copies of a store."""
+"""`quillian repair`, `compact`, `backup`, `restore`: care for a store."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from . import rendering
-from .options import json_option, store_argument
+from .options import existing_store_argument, json_option, store_argument, timeout_option
+
+
+@click.command(short_help="Rebuild what can be, and name what is lost.")
+@existing_store_argument
+@timeout_option
+@json_option
+def repair(store: Path, lock_timeout: float, as_json: bool) -> None:
+    """Rebuild what is derived in STORE, drop what is damaged, and name what is lost.
+
+    Back up the files first if anything of them might still be wanted. With --json each problem is
+    one line, and a sound store gives none.
+
+    \b
+    Example:
+      quillian repair brain
+    """
+    from ..store import open
+
+    with open(store, lock_timeout=lock_timeout) as opened:
+        found = opened.repair()
+    for problem in found:
+        if as_json:
+            rendering.emit(asdict(problem))
+        else:
+            click.echo(f"{problem.message} ({'lost' if problem.lost else 'was wrong'})")
+    if not found and not as_json:
+        click.echo("sound")
+
+
+@click.command(short_help="Give the space of what was deleted back.")
+@existing_store_argument
+@timeout_option
+@json_option
+def compact(store: Path, lock_timeout: float, as_json: bool) -> None:
+    """Write everything that lives in STORE anew, and remove the rest.
+
+    Readers go on meanwhile and see no change; files that they may still open are kept until
+    the next open or compact.
+
+    \b
+    Example:
+      quillian compact brain
+    """
+    from ..store import open
+
+    with open(store, lock_timeout=lock_timeout) as opened:
+        done = opened.compact()
+    if as_json:
+        rendering.emit(asdict(done))
+        return
+    click.echo(f"{rendering.size(done.before_bytes)} -> {rendering.size(done.after_bytes)}")
+    if not done.old_files_removed:
+        click.echo("an open snapshot keeps the old files; they go with the next open or compact")
+    if not done.catalog_shrunk:
+        click.echo("the catalog keeps its free pages: another process has the store open")
 
 
 @click.command(short_help="Copy a store that may be in use.")

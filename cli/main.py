@@ -39,6 +39,8 @@ COMMANDS = {
     "stats": "inspecting",
     "export": "exporting",
     "check": "inspecting",
+    "repair": "keeping",
+    "compact": "keeping",
     "backup": "keeping",
     "restore": "keeping",
     "npu": "spiking",

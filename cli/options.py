@@ -10,6 +10,10 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 store_argument: Decorator = click.argument("store", type=click.Path(path_type=Path))
 
+existing_store_argument: Decorator = click.argument(
+    "store", type=click.Path(path_type=Path), callback=lambda ctx, param, value: _existing(value)
+)
+
 json_option: Decorator = click.option(
     "--json", "as_json", is_flag=True, help="JSON on standard output and nothing else."
 )
@@ -30,3 +34,13 @@ timeout_option: Decorator = click.option(
     metavar="SECONDS",
     help="How long to wait for another writer.",
 )
+
+
+def _existing(store: Path) -> Path:
+    """The path of a store that there is; NotFoundError otherwise: opening would create one."""
+    from ..errors import NotFoundError
+    from ..layout import CATALOG
+
+    if not (store / CATALOG).is_file():
+        raise NotFoundError(f"there is no store at {store}; create it with quillian ingest")
+    return store

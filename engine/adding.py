@@ -206,7 +206,7 @@ class Adding(Snapshot):
 
     def _retire(self, slots: Sequence[int]) -> None:
         self._retired.extend(slots)  # First: abort revives what stands here.
-        self._directory.vectors().retire(slots, self._head.commit)
+        self._logs.vectors().retire(slots, self._head.commit)
         self._head = replace(self._head, vectors=self._head.vectors - len(slots))
 
     def _append_rows(self, rows: list[Draft], nodes: list[int]) -> None:
@@ -216,7 +216,7 @@ class Adding(Snapshot):
             return
         matrix = np.stack([cast("Float32", row.vector) for row in having])
         owners = np.array([nodes[row.index] for row in having], dtype=np.uint32)
-        first = self._directory.vectors().append(matrix, owners, self._head.commit)
+        first = self._logs.vectors().append(matrix, owners, self._head.commit)
         for slot, row in enumerate(having, first):
             row.slots = (slot,)
         self._head = replace(

@@ -13,28 +13,46 @@ from numpy.typing import NDArray
 
 from .bindings.graph import EDGE, Edges, Graph, GraphView
 from .bindings.limits import EDGE_REMOVE
-from .catalog import Head, Manifest
+from .errors import CorruptError
+from .heads import Head, Manifest
 
 
 class AssociationLog:
     """The log and its adjacency. One per process and store."""
 
     def __init__(self, path: Path, manifest: Manifest, *, read_only: bool):
-        self._graph = Graph(path, manifest.uuid, writable=not read_only)
+        self.damage: str | None = None  # Why associations cannot be used.
+        self._opened: Graph | None = None
         self._lock = threading.Lock()
+        try:
+            self._opened = Graph(path, manifest.uuid, writable=not read_only)
+        except CorruptError as error:
+            self.damage = str(error)
+
+    @property
+    def _graph(self) -> Graph:
+        if self.damage is not None or self._opened is None:
+            raise CorruptError(f"the associations are damaged: {self.damage}; run repair")
+        return self._opened
 
     def close(self) -> None:
-        self._graph.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def refresh(self, head: Head) -> None:
-        """Replay the log up to `head`."""
+        """Replay the log up to `head`; damage in it shows when associations are used."""
         with self._lock:
-            self._graph.advance(head.log_bytes)
+            if self.damage is None:
+                try:
+                    self._graph.advance(head.log_bytes)
+                except CorruptError as error:
+                    self.damage = str(error)
 
     def cut(self, head: Head) -> None:
         """Cut the log behind `head`: the tail of a writer that died. Needs the writer's lock."""
         self.refresh(head)
-        self._graph.truncate(head.log_bytes)
+        if self.damage is None:
+            self._graph.truncate(head.log_bytes)
 
     def view(self, head: Head, *, pending: bool = False) -> GraphView:
         """The graph as of `head`, with the writer's own pending records if asked."""

@@ -6,12 +6,12 @@ records beyond the lengths in its Head do not. Environments are opened once per 
 """
 
 import ctypes
-import errno
+import fcntl
 import os
+import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,9 @@ import lmdb._envid
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ClosedError, CorruptError, LimitError, QuillianError, StorageError
+from .environment import lmdb_errors, open_environment, rewrite, translated
+from .errors import ClosedError, CorruptError
+from .heads import Head, Manifest
 from .layout import (
     HEAD_KEY,
     STORE_KEY,
@@ -40,68 +42,11 @@ from .layout import (
 )
 from .records import Concept
 
-MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # Address space, not disk: the first that fits.
-READERS_MAX = 2048
-
 EdgeKey = tuple[int, int, int]
 """(source node, type number, target node)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What is fixed when a store is created, except `dim`, which its first vector may set."""
-
-    format: int
-    uuid: bytes
-    dim: int | None
-    metric: str
-    embedder: str | None
-    created_ns: int
-    stemmer: str | None = None  # How texts become words, and
-    phrases: bool = False  # whether their positions are kept.
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the last commit made visible."""
-
-    commit: int = 0
-    next_node: int = 0
-    rows: int = 0  # Of the vector log.
-    log_bytes: int = 0  # Of the association log.
-    concepts: int = 0
-    vectors: int = 0
-    associations: int = 0
-    index_generation: int = 0  # 0: no index has been written.
-    index_rows: int = 0
-    index_curve: tuple[tuple[int, int, float], ...] = ()  # See calibration.py.
-    words_start: int = 0  # The log of changed texts that no segment of words covers:
-    words_end: int = 0  # [words_start, words_end).
-    updated_ns: int = 0
-
-
 Fixed = TypeVar("Fixed", Manifest, Head)
-
-
-def translated(error: lmdb.Error, what: str) -> QuillianError:
-    """One of LMDB's errors as ours; `what` says what was tried."""
-    if isinstance(error, lmdb.CorruptedError | lmdb.PageNotFoundError | lmdb.InvalidError):
-        return CorruptError(f"could not {what}: {error}; run check or restore a backup")
-    if isinstance(error, lmdb.VersionMismatchError):
-        return CorruptError(f"could not {what}: another LMDB format: {error}")
-    if isinstance(error, lmdb.MapFullError | lmdb.ReadersFullError | lmdb.TxnFullError):
-        return LimitError(f"could not {what}: {error}")
-    full = str(error).endswith(("No space left on device", "Disk quota exceeded"))
-    return StorageError(errno.ENOSPC if full else errno.EIO, f"could not {what}: {error}")
-
-
-@contextmanager
-def lmdb_errors(what: str) -> Iterator[None]:
-    """LMDB's errors as ours, for blocks that are not hot."""
-    try:
-        yield
-    except lmdb.Error as error:
-        raise translated(error, what) from error
 
 
 class Catalog:
@@ -110,45 +55,61 @@ class Catalog:
     def __init__(self, path: Path, *, read_only: bool):
         self.path = path
         self.read_only = read_only
+        self._switching = threading.Lock()  # Held while the environment is exchanged.
+        self._lock_file: int | None = None  # See shrink.
         with lmdb_errors(f"open {path}"):
-            self._env = self._open(str(path), read_only)
+            self._env = open_environment(path, read_only=read_only)
             _open_catalogs.add(self)
             self._env.reader_check()  # Slots of dead processes.
 
-    @staticmethod
-    def _open(path: str, read_only: bool) -> lmdb.Environment:
-        for size in MAP_SIZES:
-            try:
-                return lmdb.open(
-                    path,
-                    subdir=False,
-                    map_size=size,
-                    readonly=read_only,
-                    max_readers=READERS_MAX,
-                    create=not read_only,
-                )
-            except (lmdb.MemoryError, MemoryError):  # Address space is limited here: ask for less.
-                if size == MAP_SIZES[-1]:
-                    raise
-        raise AssertionError("unreachable")
-
     def begin(self, *, write: bool = False) -> "CatalogTransaction":
         """A consistent view of all tables; to write, the caller must hold the writer's lock."""
-        with lmdb_errors("begin a transaction"):
+        with self._switching, lmdb_errors("begin a transaction"):
             return CatalogTransaction(self, self._env.begin(write=write))
+
+    def shrink(self) -> bool:
+        """Write the file anew without free pages, if nobody else has it open; whether it was.
+
+        Every value goes through a new environment, so no byte of a deleted one can follow it. The
+        lock that keeps others from opening the old file is LMDB's own: closing any descriptor of
+        its file would drop it, so ours stays open as long as the catalog.
+        """
+        with self._switching:
+            if any(txn.is_open and txn._catalog is self for txn in _open_transactions):
+                return False
+            self._env.close()
+            try:
+                if self._lock_file is None:
+                    self._lock_file = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CLOEXEC)
+                fcntl.lockf(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+                rewrite(self.path)
+            except (BlockingIOError, PermissionError):  # Somebody else has it open.
+                return False
+            finally:
+                self._env = open_environment(self.path, read_only=self.read_only)
+        return True
 
     def copy(self, txn: "CatalogTransaction", target: Path) -> None:
         """Write what a reading transaction sees to a new file, without what LMDB keeps free."""
         with lmdb_errors(f"copy the catalog to {target}"), target.open("xb") as file:
             self._env.copyfd(file.fileno(), compact=True, txn=txn.txn)
 
-    def readers(self) -> str:
-        """LMDB's table of readers: process, thread, transaction."""
-        return str(self._env.readers())
+    def readers(self) -> list[tuple[int, int]]:
+        """(process, LMDB transaction that it reads) of every open snapshot, dead ones cleared."""
+        self._env.reader_check()
+        rows = [line.split() for line in str(self._env.readers()).splitlines()[1:]]
+        return [(int(row[0]), int(row[-1])) for row in rows if row[-1].isdigit()]
+
+    def oldest_reader(self) -> int | None:
+        """The LMDB transaction that the oldest open snapshot of any process reads."""
+        return min((number for _, number in self.readers()), default=None)
 
     def close(self) -> None:
         """Close the environment; open transactions of it become invalid."""
         self._env.close()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
 
 
 class CatalogTransaction:
@@ -165,6 +126,11 @@ class CatalogTransaction:
             raise ClosedError("this snapshot or transaction has ended; open another one")
         return self._txn
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self._txn is not None
+
     def __enter__(self) -> Self:
         return self
 
@@ -175,6 +141,11 @@ class CatalogTransaction:
         trace: TracebackType | None,
     ) -> None:
         self.abort()
+
+    @property
+    def number(self) -> int:
+        """LMDB's number of this transaction, or of the one whose commit it reads."""
+        return int(self.txn.id())
 
     def newest(self) -> "CatalogTransaction":
         """A new view of the same catalog, of its last commit."""

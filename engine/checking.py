@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import blobs
+from .associations import AssociationLog
 from .catalog import CatalogTransaction
 from .directory import Directory
 from .errors import CorruptError, StorageError
 from .layout import decode, edge_of, node_of, unseal
 from .snapshot import Snapshot
 from .text import records as text_records
+from .vectors import VectorLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,11 @@ def problems(directory: Directory, view: Snapshot) -> list[Problem]:
         if head.concepts != len(nodes):
             message = f"the head counts {head.concepts} concepts, the table holds {len(nodes)}"
             found.append(Problem("catalog", message, False))
-        directory.refresh(txn, head)
+        logs = directory.refresh(txn, head)
         if head.rows:
-            found.extend(_vectors(directory, head.rows, owners, nodes))
+            found.extend(_vectors(logs.vectors(), head.rows, owners, nodes))
         found.extend(_words(directory, txn))
-    found.extend(_associations(directory, view, nodes))
+    found.extend(_associations(logs.associations, view, nodes))
     return found
 
 
@@ -105,16 +107,21 @@ def _blobs(txn: CatalogTransaction) -> Iterator[Problem]:
 
 
 def _vectors(
-    directory: Directory, rows: int, owners: dict[int, int], nodes: dict[int, str]
+    log: VectorLog, rows: int, owners: dict[int, int], nodes: dict[int, str]
 ) -> Iterator[Problem]:
-    for slot in np.asarray(directory.vectors().check(rows)).tolist():
+    try:
+        bad = log.check(rows).tolist()
+    except CorruptError as error:
+        yield Problem("vectors", str(error), True)
+        return
+    for slot in bad:
         owner = owners.get(slot)
         if owner is None:
             yield Problem("vectors", f"row {slot} of a retired vector is damaged", False)
         else:
             yield Problem("vectors", f"the vector of concept {nodes.get(owner)!r} is damaged", True)
     try:
-        unreachable = directory.vectors().index.check()
+        unreachable = log.index.check()
     except CorruptError as error:
         yield Problem("index", str(error), False)
     else:
@@ -130,9 +137,9 @@ def _words(directory: Directory, txn: CatalogTransaction) -> Iterator[Problem]:
             yield Problem("words", str(error), False)
 
 
-def _associations(directory: Directory, view: Snapshot, nodes: dict[int, str]) -> Iterator[Problem]:
+def _associations(log: AssociationLog, view: Snapshot, nodes: dict[int, str]) -> Iterator[Problem]:
     try:
-        where = directory.associations.check()
+        where = log.check()
     except CorruptError as error:
         yield Problem("associations", str(error), True)
         return

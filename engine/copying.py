@@ -16,12 +16,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from .catalog import CatalogTransaction, Head, Manifest
+from .catalog import CatalogTransaction
 from .checking import Problem, problems
 from .directory import Directory
 from .errors import ConflictError, CorruptError, StorageError
-from .layout import CATALOG, GRAPH_LOG, VECTORS, WORDS, index_name, row_files
+from .heads import Head, Manifest
+from .layout import CATALOG, WORDS, graph_name, index_name, row_files, vectors_name
 from .snapshot import Snapshot
+from .syncing import sync
 from .text import records as text_records
 
 TRIES_MAX = 100  # Of finding a head whose derived files are still there.
@@ -68,22 +70,14 @@ def _made(target: Path) -> Iterator[Path]:
         folder.mkdir()
         yield folder
         for file in (*folder.rglob("*"), folder):
-            _sync(file)
+            sync(file)
         folder.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError) and type(error).__module__ == "builtins":
             raise StorageError(error.errno, f"could not write {target}: {error}") from error
         raise
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy(directory: Directory, folder: Path) -> None:
@@ -110,15 +104,15 @@ def _opened(
     """The immutable derived files that a head names, opened, by their names in a store."""
     names = [f"{WORDS}/{info.name}" for info in text_records.segments(txn).current]
     if head.index_rows:
-        names.append(f"{VECTORS}/{index_name(head.index_generation)}")
+        names.append(f"{vectors_name(head.generation)}/{index_name(head.index_generation)}")
     return {name: stack.enter_context((directory.path / name).open("rb")) for name in names}
 
 
 def _copy_logs(path: Path, manifest: Manifest, head: Head, folder: Path) -> None:
-    sizes = {GRAPH_LOG: head.log_bytes}
+    sizes = {graph_name(head.generation): head.log_bytes}
     if manifest.dim is not None:
         files = row_files(head.rows, manifest.dim)
-        sizes |= {f"{VECTORS}/{name}": size for name, size in files.items()}
+        sizes |= {f"{vectors_name(head.generation)}/{name}": size for name, size in files.items()}
     for name, size in sizes.items():
         if size:
             (folder / name).parent.mkdir(exist_ok=True)

@@ -6,33 +6,32 @@ touched there.
 """
 
 import os
+import shutil
 import threading
-import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .associations import AssociationLog
 from .background import Indexer
-from .bindings.limits import DIM_MAX, FORMAT
-from .bindings.vectors import METRICS
-from .catalog import Catalog, CatalogTransaction, Head, Manifest
-from .errors import (
-    CorruptError,
-    EmbedderError,
-    InvalidError,
-    LockTimeout,
-    NotFoundError,
-    ReadOnlyError,
-    StorageError,
+from .catalog import Catalog, CatalogTransaction
+from .errors import CorruptError, LockTimeout, NotFoundError, ReadOnlyError, StorageError
+from .heads import Head, Manifest
+from .indexing import Progress, VectorIndex
+from .layout import (
+    CATALOG,
+    VECTORS,
+    WORDS,
+    WRITER_LOCK,
+    generation_of,
+    graph_name,
+    vectors_name,
 )
-from .indexing import Progress
-from .layout import CATALOG, GRAPH_LOG, VECTORS, WORDS, WRITER_LOCK
 from .locking import WriterLock
-from .text import Analyser, WordIndex
+from .logs import Logs
+from .manifests import check_dim, checked
+from .text import WordIndex
 from .vectors import VectorLog
 
 CREATE_TIMEOUT_S = 10.0
@@ -54,7 +53,6 @@ class Directory:
         self.pid = os.getpid()
         self.read_only = read_only
         self._handles = 0
-        self._vectors: VectorLog | None = None
         self._words: WordIndex | None = None
         self._seen = -1
         self._lock = threading.RLock()
@@ -65,7 +63,8 @@ class Directory:
         try:
             self.writer = None if read_only else WriterLock(path / WRITER_LOCK)
             self.manifest = checked(self._found_or_made(new), path)
-            self.associations = AssociationLog(path / GRAPH_LOG, self.manifest, read_only=read_only)
+            with self.catalog.begin() as txn:
+                self.logs = self._open_logs(txn.head().generation)
         except BaseException:  # One environment per file and process: leave none behind.
             self.catalog.close()
             if self.writer is not None:
@@ -131,9 +130,7 @@ class Directory:
 
     def _close(self) -> None:
         self._indexer.stop()
-        self.associations.close()
-        if self._vectors is not None:
-            self._vectors.close()
+        self.logs.close()
         self.catalog.close()
         if self.writer is not None:
             self.writer.close()
@@ -149,41 +146,70 @@ class Directory:
         try:
             with self.catalog.begin() as txn:
                 head = txn.head()
-                self.associations.cut(head)
-                if self.manifest.dim is not None:
-                    self.vectors().cut(head)
-                    self.vectors().index.drop_orphans()
+                if head.generation != self.logs.generation:  # Compacted a moment ago.
+                    self.refresh(txn, head)
+                self.logs.cut(head)
+            self.drop_generations(head)
         finally:
             self.writer.release()
 
     # Following the catalog.
 
-    def refresh(self, txn: CatalogTransaction, head: Head) -> None:
-        """Bring the logs of this process up to a head that `txn` sees."""
-        if head.commit <= self._seen and head.index_generation == self._generation_seen:
-            return
+    def refresh(self, txn: CatalogTransaction, head: Head) -> Logs:
+        """Bring this process up to a head that `txn` sees; the logs that it speaks of."""
+        logs = self.logs
+        known = head.commit <= self._seen and head.index_generation == self._index_seen
+        if known and head.generation == logs.generation:
+            return logs
         with self._lock:
             if self.manifest.dim is None:
                 found = txn.manifest()
                 assert found is not None
-                self.manifest = found
-            self.associations.refresh(head)
-            if self.manifest.dim is not None:
-                self.vectors().refresh(txn, head)
+                self.manifest = self.logs.manifest = found
+            if head.generation < self.logs.generation:  # A snapshot from before a compaction.
+                logs = self._open_logs(head.generation, read_only=True)
+                logs.refresh(txn, head)
+                return logs
+            if head.generation > self.logs.generation:  # The old go with their last snapshot.
+                self.logs = self._open_logs(head.generation)
+            self.logs.refresh(txn, head)
             self._seen = max(self._seen, head.commit)
-            self._generation_seen = head.index_generation
+            self._index_seen = head.index_generation
+            return self.logs
 
-    _generation_seen = 0
+    _index_seen = 0
+
+    def _open_logs(self, generation: int, *, read_only: bool = False) -> Logs:
+        return Logs(self.path, generation, self.manifest, read_only=read_only or self.read_only)
 
     def vectors(self) -> VectorLog:
-        """The vector log; InvalidError while the store has no dimension."""
-        if self._vectors is None:
-            with self._lock:
-                if self._vectors is None:
-                    self._vectors = VectorLog(
-                        self.path / VECTORS, self.manifest, read_only=self.read_only
-                    )
-        return self._vectors
+        """The vector log of the newest generation known here."""
+        return self.logs.vectors()
+
+    def follow(self) -> None:
+        """Bring this process up to the last commit."""
+        with self.catalog.begin() as txn:
+            self.refresh(txn, txn.head())
+
+    def drop_generation(self, generation: int) -> None:
+        """Remove what a process that died left of a generation that no head names."""
+        shutil.rmtree(self.path / vectors_name(generation), ignore_errors=True)
+        (self.path / graph_name(generation)).unlink(missing_ok=True)
+
+    def drop_generations(self, head: Head) -> bool:
+        """Remove the logs of other generations than the head's; needs the writer's lock.
+
+        False if a reader of some process may still open them: then they stay until next time.
+        """
+        found = {generation_of(path.name) for path in self.path.iterdir()}
+        others = found - {None, head.generation}
+        oldest = self.catalog.oldest_reader() if others else None
+        if oldest is not None and oldest < head.generation_txn:
+            return False
+        for generation in others:
+            if generation is not None:
+                self.drop_generation(generation)
+        return True
 
     def words(self) -> WordIndex:
         """The words of this store."""
@@ -199,22 +225,14 @@ class Directory:
 
     def set_dim(self, txn: CatalogTransaction, dim: int) -> None:
         """Fix the dimension by the first vector, in the writer's transaction."""
-        self.manifest = replace(self.manifest, dim=check_dim(dim))
+        self.manifest = self.logs.manifest = replace(self.manifest, dim=check_dim(dim))
         txn.put_manifest(self.manifest)
-        self.vectors().cut(txn.head())  # A writer that died may have fixed another one.
-
-    def roll_back(self, rows: int, retired: Sequence[int]) -> None:
-        """Undo what a failed transaction did to the rows, if it did anything."""
-        log = self._vectors
-        if log is not None and (log.count != rows or retired):
-            log.rollback(rows, retired)
+        self.logs.vectors().cut(txn.head())  # A writer that died may have fixed another one.
 
     def unset_dim(self) -> None:
         """Undo set_dim: its transaction failed."""
         self.manifest = replace(self.manifest, dim=None)
-        if self._vectors is not None:
-            self._vectors.close()
-            self._vectors = None
+        self.logs.unset_dim(self.manifest)
 
     @contextmanager
     def writing(self, timeout: float) -> Iterator[None]:
@@ -232,26 +250,27 @@ class Directory:
         with self._lock:
             txn.commit()
             if linked:
-                self.associations.publish()
+                self.logs.associations.publish()
 
     def index(self, *, timeout: float, threads: int, progress: Progress | None) -> None:
         """Link all committed rows and publish a new generation; writers wait only at the end."""
         with self._indexing:
             with self.catalog.begin() as txn:
                 head = txn.head()
-                self.refresh(txn, head)
-            index = self.vectors().index
+                index = self.refresh(txn, head).vectors().index
             try:
                 index.grow(head.rows, threads, progress)
             finally:  # Whoever stops it keeps what was linked, if that is worth a file.
                 if index.gained(head):
-                    self._publish_index(head.commit, timeout)
+                    self._publish_index(index, head, timeout)
 
-    def _publish_index(self, commit: int, timeout: float) -> None:
-        index = self.vectors().index
-        draft, covered, curve = index.write(commit)
+    def _publish_index(self, index: VectorIndex, seen: Head, timeout: float) -> None:
+        draft, covered, curve = index.write(seen.commit)
         with self.writing(timeout), self.catalog.begin(write=True) as txn:
             head = txn.head()
+            if head.generation != seen.generation:  # Compacted meanwhile: of rows that are gone.
+                draft.unlink(missing_ok=True)
+                return
             generation = head.index_generation + 1
             index.publish(draft, generation, curve)
             named = replace(
@@ -260,6 +279,10 @@ class Directory:
             txn.put_head(named)
             txn.commit()
             index.drop_others(generation)
+
+    def pause_indexing(self) -> None:
+        """Stop the background work; the next commit that leaves enough rows starts it again."""
+        self._indexer.stop()
 
     def finish_index(self, *, timeout: float, threads: int, progress: Progress | None) -> None:
         """Link and publish every row of a store that is large enough for an index."""
@@ -272,7 +295,7 @@ class Directory:
 
     def index_state(self, head: Head) -> dict[str, Any]:
         """Rows that the last generation and this process have linked, and what went wrong."""
-        linked = 0 if self._vectors is None else self._vectors.index.covered
+        linked = self.logs.linked_rows
         failure = self._indexer.failure
         return {
             "generation": head.index_generation,
@@ -300,7 +323,7 @@ class Directory:
             part = "catalog" if file.name.startswith(CATALOG) else None
             part = "associations" if file.name.startswith("graph") else part
             part = "words" if file.parent.name == WORDS else part
-            if file.parent.name == VECTORS:
+            if file.parent.name.startswith(VECTORS):
                 part = "index" if file.name.startswith("index") else "vectors"
             if part is not None:
                 sizes[part] += file.stat().st_blocks * 512
@@ -323,68 +346,3 @@ def _after_fork() -> None:
 
 _inherited: list[Directory] = []  # Never used nor freed.
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def manifest_of(
-    *,
-    dim: int | None,
-    metric: str,
-    embedder: str | None,
-    stemmer: str | None = None,
-    phrases: bool = False,
-) -> Manifest:
-    """The manifest of a new store."""
-    if metric not in METRICS:
-        raise InvalidError(f"want metric {' | '.join(METRICS)}, got {metric!r}")
-    if dim is not None:
-        check_dim(dim)
-    Analyser(stemmer)  # Raises for one that is not installed.
-    return Manifest(
-        FORMAT, uuid.uuid4().bytes, dim, metric, embedder, time.time_ns(), stemmer, phrases
-    )
-
-
-def check_dim(dim: int) -> int:
-    """A dimension within the limits."""
-    if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= DIM_MAX:
-        raise InvalidError(f"want a dimension 1..{DIM_MAX}, got {dim!r}")
-    return dim
-
-
-def checked(manifest: Manifest, path: Path) -> Manifest:
-    """A manifest that this version can serve."""
-    if manifest.format > FORMAT:
-        raise CorruptError(
-            f"{path} has format {manifest.format}, this version reads up to {FORMAT}; upgrade"
-        )
-    sound = manifest.metric in METRICS and len(manifest.uuid) == 16
-    if not sound or not (manifest.dim is None or 1 <= manifest.dim <= DIM_MAX):
-        raise CorruptError(f"{path} has a damaged manifest; restore a backup")
-    return manifest
-
-
-def expect(
-    manifest: Manifest,
-    *,
-    dim: int | None,
-    metric: str | None,
-    embedder: str | None,
-    stemmer: str | None = None,
-    phrases: bool = False,
-) -> None:
-    """Refuse a store that was made with something else than the caller wants."""
-    if stemmer is not None and stemmer != manifest.stemmer:
-        raise InvalidError(
-            f"want stemmer={stemmer!r}, but the store was made with {manifest.stemmer!r}"
-        )
-    if phrases and not manifest.phrases:
-        raise InvalidError("want phrases, but the store was made without; make it with phrases")
-    if dim is not None and manifest.dim is not None and dim != manifest.dim:
-        raise InvalidError(f"want dim={dim}, but the store was made with dim={manifest.dim}")
-    if metric is not None and metric != manifest.metric:
-        raise InvalidError(f"want metric={metric}, but the store was made with {manifest.metric}")
-    if embedder is not None and manifest.embedder is not None and embedder != manifest.embedder:
-        raise EmbedderError(
-            f"want embedder {embedder!r}, but the store was made with {manifest.embedder!r}; "
-            "leave embedder out to use that one"
-        )

@@ -14,8 +14,8 @@ from pathlib import Path
 from .bindings.hnsw import Hnsw
 from .bindings.vectors import Vectors
 from .calibration import Curve, measure
-from .catalog import Head
 from .errors import CorruptError
+from .heads import Head
 from .layout import draft_index_name, index_name
 
 Progress = Callable[[str, int, int], None]

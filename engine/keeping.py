@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from . import copying
-from .catalog import Head
 from .checking import Problem, problems
+from .compacting import Compaction, compact
 from .directory import Directory
 from .errors import ReadOnlyError
+from .heads import Head
 from .indexing import Progress
+from .repairing import repair
 from .snapshot import Snapshot
 from .text import records as text_records
 
@@ -61,6 +63,21 @@ class Keeping:
         with self.snapshot() as view:
             return problems(self._open_directory(), view)
 
+    def repair(self) -> list[Problem]:
+        """Rebuild what is derived and drop what is damaged; what was wrong, and what is lost.
+
+        A sound store is left as it is, and the list is empty.
+        """
+        return repair(self._writable_directory(), self.lock_timeout)
+
+    def compact(self) -> Compaction:
+        """Write everything that lives anew and give the rest of the space back; what that gave.
+
+        Snapshots of all processes stay right; files that they may open go with the next
+        open or compact.  The catalog shrinks only while no other process has the store open.
+        """
+        return compact(self._writable_directory(), self.lock_timeout)
+
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Copy the store as it is now to a new folder, which is a store itself; see `restore`.
 
@@ -73,13 +90,15 @@ class Keeping:
         with self.snapshot() as view:
             head: Head = view.head
             manifest = self._open_directory().manifest
+            damage = view.damage
             return {
                 "path": str(self.path),
                 "version": head.commit,
                 "concepts": head.concepts,
                 "vectors": head.vectors,
                 "associations": head.associations,
-                "types": view.types(),
+                "types": {} if damage["associations"] else view.types(),
+                "damage": [text for text in damage.values() if text],
                 "dim": manifest.dim,
                 "metric": manifest.metric,
                 "embedder": manifest.embedder,

@@ -9,6 +9,7 @@ vectors/meta-NNN.slots          node, birth, scale and checksum of each row (csr
 vectors/index-NNNNNN.hnsw       generations of the index over a prefix of the rows (csrc/hnsw.c)
 vectors/index-draft-PID.tmp     one that process PID is writing; nobody else looks at it
 graph.log                       the log of associations (csrc/graph.c)
+vectors-NNNNNN/, graph-NNNNNN.log   the same of generation N: what compacting wrote, and since
 words/words-NNNNNN.post         segments of postings (csrc/postings.c)
 
 Tables of catalog.mdb: one LMDB tree, the first byte of a key is its table
@@ -33,6 +34,7 @@ payload, then the payload, which is msgpack. LMDB has no checksums of its own; a
 a value that stands under another key.
 """
 
+import re
 import struct
 import zlib
 from hashlib import blake2b
@@ -91,16 +93,38 @@ def draft_index_name(process: int) -> str:
     return f"index-draft-{process}.tmp"
 
 
+def vectors_name(generation: int) -> str:
+    """Folder of a generation's vectors and their index."""
+    return f"{VECTORS}-{generation:06d}" if generation else VECTORS
+
+
+def graph_name(generation: int) -> str:
+    """File name of a generation's log of associations."""
+    return f"graph-{generation:06d}.log" if generation else GRAPH_LOG
+
+
+def generation_of(name: str) -> int | None:
+    """The generation that a file or folder of logs belongs to; None for other names."""
+    if name in (VECTORS, GRAPH_LOG):
+        return 0
+    match = re.fullmatch(rf"{VECTORS}-(\d{{6,}})|graph-(\d{{6,}})\.log", name)
+    return int(match[1] or match[2]) if match else None
+
+
+def stride(dim: int) -> int:
+    """Bytes from one row of vectors to the next."""
+    return (4 * dim + 63) // 64 * 64
+
+
 def row_files(rows: int, dim: int) -> dict[str, int]:
     """Names of the files that hold this many vectors of a dimension, and the bytes that they fill.
 
     As csrc/vectors.c lays them out.
     """
-    stride = (4 * dim + 63) // 64 * 64
     sizes: dict[str, int] = {}
     for segment in range(-(-rows // SEGMENT_SLOTS)):
         slots = min(SEGMENT_SLOTS, rows - segment * SEGMENT_SLOTS)
-        sizes[f"rows-{segment:03d}.f32"] = ROWS_HEADER_BYTES + slots * stride
+        sizes[f"rows-{segment:03d}.f32"] = ROWS_HEADER_BYTES + slots * stride(dim)
         sizes[f"meta-{segment:03d}.slots"] = ROWS_HEADER_BYTES + slots * SLOT_BYTES
     return sizes
 

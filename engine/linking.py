@@ -175,7 +175,7 @@ class Linking(Adding):
     def _append(self, edges: Edges) -> None:
         if len(edges):
             self._linked = True  # First: abort drops what is pending then.
-            self._directory.associations.append(edges)
+            self._logs.associations.append(edges)
             self._changed()
 
     def forget(self, key: Key) -> None:

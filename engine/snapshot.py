@@ -16,11 +16,12 @@ from . import bitmaps, blobs, cutting, embedders, evidence, filters
 from .associations import type_numbers
 from .bindings.graph import Edges, GraphView
 from .bindings.limits import CONCEPTS_MAX, EDGE_DATA
-from .catalog import CatalogTransaction, Head
+from .catalog import CatalogTransaction
 from .directory import Directory
 from .embedders import Embedder
 from .errors import EmbedderError, InvalidError, NotFoundError
 from .filters import Condition
+from .heads import Head
 from .records import Association, Concept
 from .selection import Float32, Nodes, Question, Selection
 from .text import WordView
@@ -47,7 +48,7 @@ class Snapshot:
         self._catalog = self._begin()
         try:
             self._head = self._catalog.head()
-            directory.refresh(self._catalog, self._head)
+            self._logs = directory.refresh(self._catalog, self._head)
         except BaseException:
             self._catalog.abort()
             raise
@@ -82,6 +83,11 @@ class Snapshot:
     def catalog(self) -> CatalogTransaction:
         """The catalog's transaction; for the store's own reports."""
         return self._catalog
+
+    @property
+    def damage(self) -> dict[str, str | None]:
+        """Why vectors or associations cannot be used, by part; None where they can."""
+        return self._logs.damage
 
     @property
     def version(self) -> int:
@@ -162,7 +168,7 @@ class Snapshot:
             if not concept.slots:
                 raise NotFoundError(f"concept {concept.id!r} has no vector")
             slots.append(concept.slots[0])
-        return self._directory.vectors().read(slots)
+        return self._logs.vectors().read(slots)
 
     # Nearest neighbours.
 
@@ -210,7 +216,7 @@ class Snapshot:
         query = self.question_vector(selection.question)
         if self._head.vectors == 0:
             return selection.derive(operator, np.empty(0, np.uint64), np.empty(0, np.float32))
-        nodes, scores, found, cost = self._directory.vectors().near(
+        nodes, scores, found, cost = self._logs.vectors().near(
             query,
             k=min(k, self._head.vectors),
             ef=ef,
@@ -287,7 +293,7 @@ class Snapshot:
     def graph(self) -> GraphView:
         """The frozen adjacency; for operators."""
         if self._graph is None:
-            self._graph = self._directory.associations.view(self._head)
+            self._graph = self._logs.associations.view(self._head)
         return self._graph
 
     def type_numbers(self) -> dict[str, int]:

@@ -17,14 +17,15 @@ from typing import Any, Self
 
 from . import embedders
 from .asking import Answer, answer
-from .catalog import Manifest
-from .directory import Directory, expect, manifest_of
+from .directory import Directory
 from .embedders import Embedder
-from .errors import ClosedError, EmbedderError, InvalidError, ReadOnlyError
+from .errors import ClosedError, ConflictError, EmbedderError, InvalidError, ReadOnlyError
 from .evidence import Belief
 from .filters import Condition
+from .heads import Manifest
 from .judgement import Declared, Thresholds
 from .keeping import Keeping
+from .manifests import expect, manifest_of
 from .operators import Fuse, Near, Top, Where, Words
 from .query import Operator, Query
 from .records import Concept
@@ -271,10 +272,22 @@ class Store(Keeping):
         with self.transaction() as txn:
             return txn.link_many(sources, targets, types, **columns)
 
-    def forget(self, key: Key) -> None:
-        """Remove a concept in a transaction of its own; see Transaction.forget."""
+    def forget(self, key: Key, *, secure: bool = False) -> None:
+        """Remove a concept in a transaction of its own; see Transaction.forget.
+
+        secure: and compact, so that no byte of it is left in any file.  Raises ConflictError if
+        other processes or open snapshots kept that from being done; the concept is gone all the
+        same, and `compact` does the rest later.
+        """
         with self.transaction() as txn:
             txn.forget(key)
+        if secure:
+            done = self.compact()
+            if not (done.old_files_removed and done.catalog_shrunk):
+                raise ConflictError(
+                    f"{key!r} is forgotten, but its bytes are still in files that a snapshot or "
+                    "another process has open: close those, then call compact"
+                )
 
 
 def plan_of(

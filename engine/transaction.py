@@ -67,7 +67,7 @@ class Transaction(Learning):
     @property
     def graph(self) -> GraphView:
         if self._graph is None:
-            self._graph = self._directory.associations.view(self._before, pending=True)
+            self._graph = self._logs.associations.view(self._before, pending=True)
         return self._graph
 
     def keep(self, name: str, content: bytes | None) -> None:
@@ -116,17 +116,17 @@ class Transaction(Learning):
             self.abort()
             return
         if self._linked:
-            self._directory.associations.publish()
+            self._logs.associations.publish()
         self._end()
 
     def _commit(self) -> None:
         head = replace(self._head, updated_ns=time.time_ns())
-        logs = self._directory.associations
+        logs = self._logs.associations
         if self._linked:
             head = replace(head, associations=self.graph.count(), log_bytes=logs.flush(head.commit))
             logs.sync()
         if head.rows != self._before.rows:
-            self._directory.vectors().sync()
+            self._logs.vectors().sync()
         if self._retired:
             self._catalog.put_deaths(head.commit, sorted(self._retired))
         words = self._directory.words()
@@ -145,8 +145,8 @@ class Transaction(Learning):
             return
         try:
             if self._linked:
-                self._directory.associations.abort()
-            self._directory.roll_back(self._before.rows, self._retired)
+                self._logs.associations.abort()
+            self._logs.roll_back(self._before.rows, self._retired)
             if self._dim_before is None:
                 self._directory.unset_dim()
         finally:

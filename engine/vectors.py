@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from . import calibration
 from .bindings.vectors import Cost, Vectors
-from .catalog import CatalogTransaction, Head, Manifest
+from .catalog import CatalogTransaction
 from .errors import CorruptError, InvalidError
+from .heads import Head, Manifest
 from .indexing import VectorIndex
 
 Float32 = NDArray[np.float32]
@@ -64,27 +65,38 @@ class VectorLog:
         self.folder = folder
         self.dim = manifest.dim
         self.metric = manifest.metric
-        self._rows = Vectors(
+        self.damage: str | None = None  # Why vectors cannot be used.
+        self._opened = Vectors(
             str(folder),
             manifest.uuid,
             manifest.dim,
             metric=manifest.metric,
             writable=not read_only,
         )
-        self.index = VectorIndex(self._rows, folder)
+        self.index = VectorIndex(self._opened, folder)
         self._deaths_seen = 0
         self._lock = threading.Lock()  # The core wants one thread at a time to change rows.
 
+    @property
+    def _rows(self) -> Vectors:
+        if self.damage is not None:
+            raise CorruptError(f"the vectors are damaged: {self.damage}; run repair")
+        return self._opened
+
     def close(self) -> None:
         self.index.close()
-        self._rows.close()
+        self._opened.close()
 
     # Following the catalog.
 
     def refresh(self, catalog: CatalogTransaction, head: Head) -> None:
-        """Make everything up to `head` readable here; never takes anything back."""
+        """Make everything up to `head` readable here; never takes anything back.
+
+        Damage of the files shows when vectors are used.
+        """
         with self._lock:
-            self._rows.extend(head.rows)
+            if not self._extend(head):
+                return
             for commit, slots in catalog.deaths(self._deaths_seen):
                 if slots.size and int(slots.max()) >= head.rows:
                     raise CorruptError("a retired vector lies beyond the log; run check")
@@ -95,8 +107,17 @@ class VectorLog:
     def cut(self, head: Head) -> None:
         """Forget rows beyond `head`: the tail of a writer that died. Needs the writer's lock."""
         with self._lock:
-            self._rows.extend(head.rows)
-            self._rows.truncate(head.rows)
+            if self._extend(head):
+                self._rows.truncate(head.rows)
+
+    def _extend(self, head: Head) -> bool:
+        """Map all rows of a head; whether they can be read."""
+        if self.damage is None:
+            try:
+                self._rows.extend(head.rows)
+            except CorruptError as error:
+                self.damage = str(error)
+        return self.damage is None
 
     # Writing; the caller holds the writer's lock.
 

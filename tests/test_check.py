@@ -30,13 +30,38 @@ def test_a_flipped_bit_of_a_vector_names_its_concept(atlas: ql.Store) -> None:
     assert "rome" in problem.message
 
 
-def test_a_flipped_bit_of_the_association_log_is_refused_or_named(atlas: ql.Store) -> None:
+def test_a_damaged_association_log_is_named_and_the_rest_served(atlas: ql.Store) -> None:
     path = atlas.path
     atlas.close()
     file = path / "graph.log"
     flip(file, file.read_bytes().rindex(np.float32(0.5).tobytes()))
-    with pytest.raises(ql.CorruptError), ql.open(path) as store, store.snapshot():
-        pass
+    with ql.open(path) as store:
+        assert store.get("paris").name == "Paris"
+        assert store.search(vector=np.eye(5, DIM)[2], k=1)[0].id == "rome"
+        store.add("more", id="more", vector=np.ones(DIM))
+        for use in (lambda: store.link("more", "rome", "t"), lambda: store.snapshot().graph):
+            with pytest.raises(ql.CorruptError, match="associations are damaged"):
+                use()
+        (problem,) = store.check()
+        assert (problem.part, problem.lost) == ("associations", True)
+        assert store.stats()["damage"] == [store.snapshot().damage["associations"]]
+
+
+@pytest.mark.parametrize("size", [0, 100, 4096])
+def test_vectors_that_end_too_soon_are_named_and_the_rest_served(
+    atlas: ql.Store, size: int
+) -> None:
+    path = atlas.path
+    atlas.close()
+    with (path / "vectors" / "rows-000.f32").open("r+b") as file:
+        file.truncate(size)
+    with ql.open(path) as store:
+        assert store.get("paris").name == "Paris"
+        assert [x.target for x in store.snapshot().neighbours("paris")] == ["france"]
+        assert store.search("country", method="words", k=9).names == ["France", "Italy"]
+        with pytest.raises(ql.CorruptError, match="vectors are damaged"):
+            store.search(vector=np.ones(DIM))
+        assert [(x.part, x.lost) for x in store.check()] == [("vectors", True)]
 
 
 def test_a_flipped_bit_of_a_record_names_its_concept(atlas: ql.Store) -> None:

@@ -386,14 +386,3 @@ def test_every_command_and_option_is_documented(name: str) -> None:
     assert command is not None
     wanted = {x for p in command.params if isinstance(p, click.Option) for x in p.opts}
     assert wanted <= options
-
-
-# Copies.
-
-
-def test_backup_and_restore_say_what_they_wrote(brain: Path) -> None:
-    assert lines(run("backup", "brain", "copy", "--json")) == [{"written": "copy"}]
-    assert "wrote again" in run("restore", "copy", "again").stdout
-    assert run("get", "again", "paris").exit_code == 0
-    refused = run("restore", "copy", "again")
-    assert (refused.exit_code, "again exists" in refused.stderr) == (1, True)

@@ -129,11 +129,11 @@ def test_map_of_a_folder_names_every_file(folder: str) -> None:
 
 
 def test_format_names_every_table_field_and_file() -> None:
-    from quillian import catalog, layout
+    from quillian import heads, layout
 
     text = (ROOT / "docs/format.md").read_text(encoding="utf-8")
     words = {f"`{key.decode()}` {table} |" for table, key in layout.TABLES.items()}
-    for record in (catalog.Manifest, catalog.Head):
+    for record in (heads.Manifest, heads.Head):
         words |= {f"`{field}`" for field in record.__dataclass_fields__}
     words |= {layout.CATALOG, layout.WRITER_LOCK, layout.GRAPH_LOG, f"{layout.VECTORS}/rows-"}
     assert sorted(word for word in words if word not in text) == []

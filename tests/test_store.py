@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lmdb
 import numpy as np
 import pytest
 import quillian as ql
@@ -222,15 +223,13 @@ def test_another_dimension_after_a_crash_in_the_first_add(
 def test_a_store_that_cannot_be_opened_says_so_every_time(path: Path) -> None:
     with ql.open(path, dim=2) as store:
         store.add_many(["a", "b"], ids=["a", "b"])
-        store.link("a", "b", "t")
-    log = path / "graph.log"
-    sound = log.read_bytes()
-    for damage in (sound[:4096] + b"x" * (len(sound) - 4096), b"x" * len(sound)):
-        log.write_bytes(damage)
-        for _ in range(2):
-            with pytest.raises(ql.CorruptError):
-                ql.open(path)
-    log.write_bytes(sound)
+    sound = (path / "catalog.mdb").read_bytes()
+    with lmdb.open(str(path / "catalog.mdb"), subdir=False) as env, env.begin(write=True) as txn:
+        assert txn.put(b"Sstore", b"garbage")
+    for _ in range(2):
+        with pytest.raises(ql.CorruptError):
+            ql.open(path)
+    (path / "catalog.mdb").write_bytes(sound)
     with ql.open(path) as store:
         assert store.check() == []
 

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalog import CatalogTransaction, Head
+from ..catalog import CatalogTransaction
 from ..errors import CorruptError, StorageError
+from ..heads import Head
 from ..layout import WORDS_KEY, commit_key, seal, unseal, words_name
 from ..records import Concept
 from .index import SegmentInfo, WordIndex, WordsState, merge_due
@@ -151,6 +152,23 @@ def settle(
     return head, now
 
 
+def renew(index: WordIndex, txn: CatalogTransaction, head: Head) -> tuple[Head, Segments]:
+    """Write all words into one new segment, whatever the list of segments says.
+
+    Returns the new head and list; `sweep` by it after the commit.
+    """
+    for key, _ in list(txn.items("words")):
+        txn.delete("words", key)
+    words = ((node, words_of(txn.concept(node))) for node in txn.nodes().tolist())
+    documents = [(node, text) for node, text in words if text is not None]
+    names = [path.stem.removeprefix("words-") for path in index.folder.glob("words-*.post")]
+    number = max((int(name) for name in names if name.isdigit()), default=0) + 1
+    current = (index.build(words_name(number), documents),) if documents else ()
+    now = Segments(current, number + 1)
+    txn.put("store", WORDS_KEY, seal(WORDS_KEY, asdict(now)))
+    return replace(head, words_start=head.words_end), now
+
+
 def finish(index: WordIndex, txn: CatalogTransaction) -> None:
     """Settle everything in a transaction of its own, which this commits."""
     head, now = settle(index, txn, txn.head(), known={}, finish=True)
@@ -173,6 +191,8 @@ def stats(txn: CatalogTransaction, head: Head) -> dict[str, int]:
 
 def sweep(index: WordIndex, now: Segments) -> None:
     """Remove files that no list names any more, after a commit; the writer's lock is held."""
+    if not index.folder.exists():
+        return
     kept = {x.name for x in now.current} | set(now.previous)
     for path in index.folder.iterdir():
         if path.name.startswith("words-") and path.name not in kept:

@@ -1,0 +1,132 @@
+"""Compacting: write the logs anew, without what has died, and give the space back.
+
+The new generation holds the vectors of living concepts, in their order, and one batch with all
+associations. One LMDB transaction names it in the head and gives every concept its new slots, so a
+reader sees either all of the old or all of the new. The old files go when no snapshot of any
+process may open them. The catalog shrinks by being written anew too, which needs that nobody else
+has it open; else it keeps its free pages for later commits, and the report says so.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+
+from .bindings.graph import EDGE, Edges
+from .catalog import CatalogTransaction
+from .directory import Directory
+from .heads import Head
+from .logs import Logs
+from .records import Concept
+from .selection import Float32
+from .text import records as text_records
+
+CHUNK = 4_096  # Concepts read, moved and written at once.
+EDGES_CHUNK = 1 << 20
+
+Read = Callable[[Sequence[int]], Float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What compacting did; `old_files` and `catalog` say whether their space could be given back.
+
+    A reader keeps the old files until the next open or compact removes them.
+    """
+
+    before_bytes: int
+    after_bytes: int
+    old_files_removed: bool
+    catalog_shrunk: bool
+
+
+def compact(directory: Directory, timeout: float) -> Compaction:
+    """Write everything that lives anew, and remove the rest where nobody sees it any more."""
+    before = sum(directory.size_bytes().values())
+    directory.pause_indexing()
+    with directory.writing(timeout):
+        with directory.catalog.begin(write=True) as txn:
+            head = txn.head()
+            logs = directory.refresh(txn, head)
+            with logs.associations.view(head) as graph:
+                edges = graph.edges()
+            move(directory, txn, head, logs.vectors().read if head.rows else None, edges)
+        directory.follow()
+        with directory.catalog.begin() as txn:
+            head = txn.head()
+        removed = directory.drop_generations(head)
+        shrunk = directory.catalog.shrink()
+    directory.index_if_due(head)
+    return Compaction(before, sum(directory.size_bytes().values()), removed, shrunk)
+
+
+def move(
+    directory: Directory, txn: CatalogTransaction, head: Head, read: Read | None, edges: Edges
+) -> None:
+    """Write a new generation with these associations and all concepts' vectors, and commit it."""
+    now = replace(
+        head,
+        commit=head.commit + 1,
+        generation=head.generation + 1,
+        generation_txn=txn.number,
+        associations=len(edges),
+        index_rows=0,
+        index_curve=(),
+    )
+    directory.drop_generation(now.generation)
+    logs = Logs(directory.path, now.generation, directory.manifest, read_only=False)
+    words = directory.words()
+    try:
+        rows = 0 if read is None else _move_vectors(txn, logs, read, now.commit)
+        length = _write_edges(logs, edges, now.commit)
+        now = replace(now, rows=rows, vectors=rows, log_bytes=length)
+        for key, _ in list(txn.items("deaths")):
+            txn.delete("deaths", key)
+        now, segments = text_records.renew(words, txn, now)
+        txn.put_head(now)
+        txn.commit()
+    except BaseException:
+        directory.drop_generation(now.generation)
+        raise
+    finally:
+        logs.close()
+    text_records.sweep(words, segments)
+
+
+def _write_edges(logs: Logs, edges: Edges, commit: int) -> int:
+    """Write one batch with all associations; the length of the log."""
+    log = logs.associations
+    for start in range(0, len(edges), EDGES_CHUNK):
+        log.append(np.ascontiguousarray(edges[start : start + EDGES_CHUNK], dtype=EDGE))
+    length = log.flush(commit) if len(edges) else 0
+    log.sync()
+    return length
+
+
+def _move_vectors(txn: CatalogTransaction, logs: Logs, read: Read, commit: int) -> int:
+    """Append the vectors of all concepts in their order and give the concepts their new slots."""
+    start = count = 0
+    while chunk := list(islice(txn.concepts(start), CHUNK)):
+        start = chunk[-1].node + 1
+        having = [concept for concept in chunk if concept.slots]
+        if having:
+            count += _move_chunk(txn, logs, read, commit, having)
+    if count:
+        logs.vectors().sync()
+    return count
+
+
+def _move_chunk(
+    txn: CatalogTransaction, logs: Logs, read: Read, commit: int, having: list[Concept]
+) -> int:
+    slots = [slot for concept in having for slot in concept.slots]
+    owners = [concept.node for concept in having for _ in concept.slots]
+    first = logs.vectors().append(read(slots), np.array(owners, dtype=np.uint32), commit)
+    moved = []
+    for concept in having:
+        after = first + len(concept.slots)
+        moved.append(replace(concept, slots=tuple(range(first, after))))
+        first = after
+    txn.put_concepts(moved)
+    return len(slots)

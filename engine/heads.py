@@ -1,0 +1,38 @@
+"""Manifest and Head: what is fixed for a store, and what its last commit made visible."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is fixed when a store is created, except `dim`, which its first vector may set."""
+
+    format: int
+    uuid: bytes
+    dim: int | None
+    metric: str
+    embedder: str | None
+    created_ns: int
+    stemmer: str | None = None  # How texts become words, and
+    phrases: bool = False  # whether their positions are kept.
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the last commit made visible."""
+
+    commit: int = 0
+    next_node: int = 0
+    rows: int = 0  # Of the vector log.
+    log_bytes: int = 0  # Of the association log.
+    concepts: int = 0
+    vectors: int = 0
+    associations: int = 0
+    generation: int = 0  # Of both logs; compacting writes a new one,
+    generation_txn: int = 0  # in the LMDB transaction of this number.
+    index_generation: int = 0  # 0: no index has been written.
+    index_rows: int = 0
+    index_curve: tuple[tuple[int, int, float], ...] = ()  # See calibration.py.
+    words_start: int = 0  # The log of changed texts that no segment of words covers:
+    words_end: int = 0  # [words_start, words_end).
+    updated_ns: int = 0

@@ -1,0 +1,248 @@
+"""Repairing: a compaction that leaves out what is damaged, and names it.
+
+What is derived (ids, names, words, index, counts) is written anew from the truth. What is truth and
+damaged cannot be guessed: a record, vector, association or blob whose checksum fails is left out,
+and the report says which. A log is read piece by piece, so damage costs only what it hit.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from . import blobs
+from .bindings.edges import EDGE, Edges
+from .bindings.kernels import crc32c
+from .bindings.limits import EDGE_REMOVE, FORMAT
+from .catalog import CatalogTransaction
+from .checking import Problem, problems
+from .compacting import move
+from .directory import Directory
+from .errors import CorruptError
+from .heads import Head
+from .layout import (
+    ROWS_HEADER_BYTES,
+    SEGMENT_SLOTS,
+    SLOT_BYTES,
+    decode,
+    edge_of,
+    graph_name,
+    id_key,
+    node_key,
+    node_of,
+    stride,
+    unseal,
+)
+from .records import Concept
+from .selection import Float32
+from .snapshot import Snapshot
+
+BATCH = struct.Struct("<4sIQQII")
+BATCH_MAGIC = b"QLEB"
+LOG_HEADER_BYTES = 4_096
+LOG_SEED_BYTES = 32  # The checksum of every batch starts from these bytes' checksum.
+
+
+def repair(directory: Directory, timeout: float) -> list[Problem]:
+    """Rebuild what is derived, drop what is damaged; all that was wrong, then all that is lost."""
+    with Snapshot(directory) as view:
+        found = problems(directory, view)
+    if not found:
+        return []
+    directory.pause_indexing()
+    with directory.writing(timeout):
+        with directory.catalog.begin(write=True) as txn:
+            head = txn.head()
+            lost = [*_concepts(txn), *_edge_data(txn), *_blobs(txn)]
+            rows = Rows(directory.logs.folder, directory.manifest.dim or 0)
+            lost += _vectors(txn, rows, head.rows)
+            edges, damage = _associations(directory, txn, head)
+            head = replace(head, concepts=len(txn.nodes()))
+            move(directory, txn, head, rows.read, edges)
+            lost += damage
+        directory.follow()
+        with directory.catalog.begin() as txn:
+            head = txn.head()
+        directory.drop_generations(head)
+    directory.index_if_due(head)
+    return [replace(problem, lost=False) for problem in found] + lost
+
+
+# The catalog.
+
+
+def _concepts(txn: CatalogTransaction) -> list[Problem]:
+    """Drop damaged records, and write ids and names anew from the others."""
+    ids = {value: key[2:].decode("utf-8", "replace") for key, value in txn.items("ids")}
+    lost = []
+    for key, value in list(txn.items("concepts")):
+        try:
+            decode(node_of(key)[0] if len(key) == 4 else -1, value)
+        except CorruptError:
+            txn.delete("concepts", key)
+            name = ids.get(key, f"number {int.from_bytes(key, 'big')}")
+            lost.append(Problem("catalog", f"concept {name!r} is lost", True))
+    for table in ("ids", "names"):
+        for key, _ in list(txn.items(table)):
+            txn.delete(table, key)
+    for concept in list(txn.concepts()):
+        txn.put("ids", id_key(concept.id), node_key(concept.node))
+        names = [name for name in (concept.name, *concept.aliases) if name]
+        txn.put_names((name, concept.node) for name in names)
+    return lost
+
+
+def _edge_data(txn: CatalogTransaction) -> list[Problem]:
+    """Drop what is damaged of associations' data."""
+    lost = []
+    for key, value in list(txn.items("edges")):
+        try:
+            unseal(key, value, "")
+        except CorruptError:
+            txn.delete("edges", key)
+            source, _, target = edge_of(key)
+            message = f"the data of an association from {source} to {target} is lost"
+            lost.append(Problem("catalog", message, True))
+    return lost
+
+
+def _blobs(txn: CatalogTransaction) -> list[Problem]:
+    lost = []
+    for name in blobs.names(txn):
+        try:
+            blobs.read(txn, name)
+        except CorruptError:
+            blobs.delete(txn, name)
+            lost.append(Problem("catalog", f"what was kept as {name!r} is lost", True))
+    return lost
+
+
+# Vectors.
+
+
+class Rows:
+    """Single rows of a vector log, read without the headers of its files."""
+
+    def __init__(self, folder: Path, dim: int):
+        self.folder = folder
+        self.dim = dim
+        self._segments: dict[int, tuple[bytes, bytes]] = {}
+
+    def row(self, slot: int, node: int) -> Float32 | None:
+        """The row of a slot, if it is there, is the node's and fits its checksum."""
+        segment, place = divmod(slot, SEGMENT_SLOTS)
+        rows, metas = self._segment(segment)
+        start = ROWS_HEADER_BYTES + place * stride(self.dim)
+        row = rows[start : start + 4 * self.dim]
+        start = ROWS_HEADER_BYTES + place * SLOT_BYTES
+        meta = metas[start : start + SLOT_BYTES]
+        if len(row) < 4 * self.dim or len(meta) < SLOT_BYTES:
+            return None
+        owner, checksum = struct.unpack_from("<II", meta)
+        if owner != node or crc32c(meta[:4] + meta[8:], crc32c(row)) != checksum:
+            return None
+        return np.frombuffer(row, dtype=np.float32)
+
+    def read(self, slots: Sequence[int]) -> Float32:
+        """The rows of slots that are known to be sound, (n, dim)."""
+        found = []
+        for slot in slots:
+            segment, place = divmod(slot, SEGMENT_SLOTS)
+            start = ROWS_HEADER_BYTES + place * stride(self.dim)
+            rows = self._segment(segment)[0]
+            found.append(np.frombuffer(rows[start : start + 4 * self.dim], dtype=np.float32))
+        return np.stack(found)
+
+    def _segment(self, segment: int) -> tuple[bytes, bytes]:
+        if segment not in self._segments:
+            self._segments[segment] = (
+                _content(self.folder / f"rows-{segment:03d}.f32"),
+                _content(self.folder / f"meta-{segment:03d}.slots"),
+            )
+        return self._segments[segment]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _vectors(txn: CatalogTransaction, rows: Rows, count: int) -> list[Problem]:
+    """Let concepts forget vectors that cannot be read."""
+    changed: list[Concept] = []
+    for concept in txn.concepts():
+        sound = tuple(
+            slot
+            for slot in concept.slots
+            if slot < count and rows.row(slot, concept.node) is not None
+        )
+        if sound != concept.slots:
+            changed.append(replace(concept, slots=sound))
+    txn.put_concepts(changed)
+    return [Problem("vectors", f"the vector of {x.id!r} is lost", True) for x in changed]
+
+
+# Associations.
+
+
+def _associations(
+    directory: Directory, txn: CatalogTransaction, head: Head
+) -> tuple[Edges, list[Problem]]:
+    """The associations that sound batches leave, between concepts that exist, and what is lost."""
+    content = _content(directory.path / graph_name(head.generation))[: head.log_bytes]
+    seed = crc32c(_log_seed(directory.manifest.uuid))
+    latest: dict[tuple[int, int, int], Edges] = {}
+    lost = []
+    for start, stop, batch in _batches(content, head.log_bytes, seed):
+        if batch is None:
+            message = f"the associations in bytes {start} to {stop} of the log are lost"
+            lost.append(Problem("associations", message, True))
+            continue
+        for index, (source, target, type, flags, _) in enumerate(batch.tolist()):
+            latest.pop((source, type, target), None)
+            if not flags & EDGE_REMOVE:
+                latest[source, type, target] = batch[index : index + 1]
+    nodes = set(txn.nodes().tolist())
+    kept = [edge for (source, _, target), edge in latest.items() if {source, target} <= nodes]
+    edges = np.concatenate(kept) if kept else np.empty(0, dtype=EDGE)
+    return edges, lost
+
+
+def _log_seed(uuid: bytes) -> bytes:
+    return b"QLGRAPH\0" + struct.pack("<II", FORMAT, EDGE.itemsize) + uuid
+
+
+def _batches(content: bytes, length: int, seed: int) -> Iterator[tuple[int, int, Edges | None]]:
+    """(start, stop, records) of every piece of a log; None for a piece that no batch fits."""
+    at = LOG_HEADER_BYTES
+    while at < length:
+        batch = _batch(content, at, seed)
+        if batch is not None:
+            stop = at + BATCH.size + batch.nbytes
+            yield at, stop, batch
+        else:
+            stop = content.find(BATCH_MAGIC, at + 1)
+            while stop >= 0 and _batch(content, stop, seed) is None:
+                stop = content.find(BATCH_MAGIC, stop + 1)
+            stop = length if stop < 0 else stop
+            yield at, stop, None
+        at = stop
+
+
+def _batch(content: bytes, at: int, seed: int) -> Edges | None:
+    """The records of the batch at an offset, if there is a sound one."""
+    if len(content) < at + BATCH.size:
+        return None
+    magic, count, commit, sequence, checksum, zero = BATCH.unpack_from(content, at)
+    start = at + BATCH.size
+    records = content[start : start + count * EDGE.itemsize]
+    if magic != BATCH_MAGIC or not count or zero or len(records) < count * EDGE.itemsize:
+        return None
+    plain = BATCH.pack(magic, count, commit, sequence, 0, 0)
+    if crc32c(records, crc32c(plain, seed)) != checksum:
+        return None
+    return np.frombuffer(records, dtype=EDGE)
