@@ -19,7 +19,7 @@
  * A query has signed bytes, zero where a code has no component.  Then
  *     16 * sum(query * hot) + sum(query * warm) - 128 * sum(query)
  * is the exact integer dot product of both roundings: every instruction set gives the same number, and so the
- * same walk and the same index file.  Its error as a cosine is about 0.0007 at d = 384, from the hot plane 0.006: text
+ * same walk and the same index file.  Its error as a cosine is about 0.0007 at d = 384, from the hot plane 0.007: text
  * embeddings have gaps of 0.005 to 0.02 between their ten nearest, which near.c scores from the stored floats.
  *
  * The float64 sums at the end are those scores.  Component i goes to lane i % 16; lanes are folded in halves.  A
