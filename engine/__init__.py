@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Conflicts,
         Consensus,
         Cut,
+        Derive,
         Distinct,
         Diverse,
         Expand,
@@ -87,6 +88,7 @@ __all__ = [
     "CorruptError",
     "Cut",
     "Declared",
+    "Derive",
     "Distinct",
     "Diverse",
     "EmbedderError",
@@ -133,7 +135,7 @@ _HOMES = {
     "judgement": "Declared Thresholds",
     "keeping": "restore",
     "operators": "Above All AsOf Believe Between Boundary Calibrated Communities Conflicts "
-    "Consensus Cut Distinct Diverse Expand Fuse Gate Intersect Named Near "
+    "Consensus Cut Derive Distinct Diverse Expand Fuse Gate Intersect Named Near "
     "Overturn Pack Paths Spike Subtract Tie Top Trust Verify Where Words",
     "query": "Operator Query",
     "records": "Association Concept",

@@ -17,7 +17,7 @@ LAYERS = (
     " bundle reading cutting coherence calibration indexing background checks drafts"
     " ledgers plasticity memories genomes blobs"
     " checkpoints connectomes rasters"
-    " facts severing belief evidence judgement extraction mentions",
+    " facts severing belief evidence judgement extraction mentions rules",
     "logs manifests",
     "directory",
     "snapshot",

@@ -2,6 +2,7 @@
 
 from .believing import Believe, Overturn, Paths
 from .cutting import Boundary, Cut, Tie
+from .deriving import Derive
 from .disputing import Conflicts, Verify
 from .expanding import Expand
 from .filtering import Above, Top, Where
@@ -27,6 +28,7 @@ __all__ = [
     "Conflicts",
     "Consensus",
     "Cut",
+    "Derive",
     "Distinct",
     "Diverse",
     "Expand",
