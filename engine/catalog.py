@@ -100,6 +100,15 @@ class Catalog:
         rows = [line.split() for line in str(self._env.readers()).splitlines()[1:]]
         return [(int(row[0]), int(row[-1])) for row in rows if row[-1].isdigit()]
 
+    def readers_behind(self, txn: "CatalogTransaction") -> list[dict[str, int]]:
+        """How many transactions every open snapshot but this one is behind it, oldest first."""
+        others = self.readers()
+        own = (os.getpid(), txn.number)
+        if own in others:  # Where the folder is read-only LMDB keeps no table.
+            others.remove(own)
+        found = [{"process": pid, "behind": txn.number - number} for pid, number in others]
+        return sorted(found, key=lambda reader: -reader["behind"])
+
     def oldest_reader(self) -> int | None:
         """The LMDB transaction that the oldest open snapshot of any process reads."""
         return min((number for _, number in self.readers()), default=None)

@@ -86,7 +86,10 @@ class Keeping:
         copying.backup(self._open_directory(), Path(path))
 
     def stats(self) -> dict[str, Any]:
-        """Counts, sizes on disk and state, as plain data."""
+        """Counts, sizes on disk and state, as plain data.
+
+        readers: of every other open snapshot, its process and how many transactions it is behind.
+        """
         with self.snapshot() as view:
             head: Head = view.head
             manifest = self._open_directory().manifest
@@ -105,6 +108,7 @@ class Keeping:
                 "index": self._open_directory().index_state(head),
                 "words": text_records.stats(view.catalog, head),
                 "rows": {"live": head.vectors, "retired": head.rows - head.vectors},
+                "readers": self._open_directory().catalog.readers_behind(view.catalog),
                 "size_bytes": self._open_directory().size_bytes(),
                 "created_ns": manifest.created_ns,
                 "updated_ns": head.updated_ns,

@@ -1,5 +1,6 @@
 """compact and secure forgetting: what died is given back, snapshots stay, no byte is left."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -192,3 +193,13 @@ def test_secure_forgetting_says_when_a_snapshot_is_in_the_way(path: Path) -> Non
             store.forget("0/1", secure=True)
         assert "0/1" not in store.snapshot()
         assert store.compact().catalog_shrunk
+
+
+def test_stats_tell_how_far_readers_are_behind(path: Path) -> None:
+    with ql.open(path, dim=writer.DIM) as store:
+        assert store.stats()["readers"] == []
+        with store.snapshot():
+            writer.write(store, 0)
+            writer.write(store, 1)
+            assert store.stats()["readers"] == [{"process": os.getpid(), "behind": 2}]
+        assert store.stats()["readers"] == []
