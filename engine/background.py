@@ -4,10 +4,11 @@ It starts when a commit leaves enough rows waiting and ends when none are left. 
 time: what it had linked but not written out is linked again by the next one.
 """
 
+import errno
 import threading
 from collections.abc import Callable
 
-from .errors import QuillianError
+from .errors import QuillianError, StorageError
 from .indexing import Progress
 
 
@@ -30,7 +31,10 @@ class Indexer:
             return
         self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name="quillian-indexer", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # No more threads here: stats() tells, the next commit tries.
+            self.failure = StorageError(errno.EAGAIN, f"could not start a thread: {error}")
 
     def wait(self) -> None:
         """Wait until it has nothing left to do."""

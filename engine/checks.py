@@ -30,13 +30,13 @@ def _encoded(value: Any, what: str) -> bytes:
         raise InvalidError(f"{what} is not valid UTF-8: {error.reason}") from error
 
 
-def name(value: Any, what: str = "name") -> str:
-    """An id, name, alias, source, kind or type: 1..511 bytes of UTF-8, no control characters."""
+def name(value: Any, what: str = "name", bytes_max: int = ID_BYTES_MAX) -> str:
+    """An id, name, alias, source or kind: 1..511 bytes of UTF-8, no control characters."""
     size = len(_encoded(value, what))
     if not size:
         raise InvalidError(f"want a non-empty {what}")
-    if size > ID_BYTES_MAX:
-        raise LimitError(f"want {what} of at most {ID_BYTES_MAX} bytes, got {size}")
+    if size > bytes_max:
+        raise LimitError(f"want {what} of at most {bytes_max} bytes, got {size}")
     if _CONTROL_IN_NAME.search(value):
         raise InvalidError(f"{what} holds a control character: {value[:60]!r}")
     return str(value)

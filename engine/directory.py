@@ -31,6 +31,7 @@ from .layout import (
 from .locking import WriterLock
 from .logs import Logs
 from .manifests import check_dim, checked
+from .syncing import sync
 from .text import WordIndex
 from .vectors import VectorLog
 
@@ -333,6 +334,7 @@ class Directory:
 def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
+        sync(path.parent)
     except OSError as error:
         raise StorageError(error.errno, f"could not create {path}: {error.strerror}") from error
 

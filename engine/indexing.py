@@ -17,6 +17,7 @@ from .calibration import Curve, measure
 from .errors import CorruptError
 from .heads import Head
 from .layout import draft_index_name, index_name
+from .syncing import sync
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total) now and then; may raise to stop."""
@@ -113,11 +114,7 @@ class VectorIndex:
     def publish(self, draft: Path, generation: int, curve: Curve) -> None:
         """Give a written index its generation's name. The caller holds the writer's lock."""
         draft.rename(self._folder / index_name(generation))
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(self._folder)
         self._generation = generation
         self.curve = curve
         self.damage = None

@@ -11,7 +11,7 @@ from . import checks
 from .adding import Adding
 from .associations import records, removals
 from .bindings.graph import Edges
-from .bindings.limits import EDGE_DATA, TYPES_MAX
+from .bindings.limits import EDGE_DATA, TYPE_BYTES_MAX, TYPES_MAX
 from .errors import InvalidError, LimitError, NotFoundError
 from .records import Concept, Time, to_ns
 from .snapshot import Key
@@ -129,7 +129,7 @@ class Linking(Adding):
         known = self.type_numbers()
         fresh = [name for name in dict.fromkeys(names) if name not in known]
         for name in fresh:
-            checks.name(name, "association type")
+            checks.name(name, "association type", TYPE_BYTES_MAX)
         if len(known) + len(fresh) > TYPES_MAX:
             raise LimitError(
                 f"a store has at most {TYPES_MAX} association types, got {fresh[-1]!r}"

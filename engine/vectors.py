@@ -61,7 +61,8 @@ class VectorLog:
     def __init__(self, folder: Path, manifest: Manifest, *, read_only: bool):
         if manifest.dim is None:
             raise InvalidError("this store has no vectors: no dimension was given")
-        folder.mkdir(exist_ok=True)
+        if not read_only:
+            folder.mkdir(exist_ok=True)
         self.folder = folder
         self.dim = manifest.dim
         self.metric = manifest.metric

@@ -61,7 +61,7 @@ LINKS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"confidence": NAN}, ql.InvalidError, "confidence"),
     ({"since": 9, "until": 3}, ql.InvalidError, "since"),
     ({"type": ""}, ql.InvalidError, "type"),
-    ({"type": "x" * 600}, ql.LimitError, "511"),
+    ({"type": "x" * 511}, ql.LimitError, "510"),
     ({"target": "nobody"}, ql.NotFoundError, "nobody"),
     ({"source": 77}, ql.NotFoundError, "77"),
     ({"source": True}, ql.InvalidError, "id"),

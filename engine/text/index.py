@@ -11,7 +11,6 @@ This file writes segments and never publishes them: the caller commits their nam
 that no snapshot can see any more.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..bindings.text import NONE, WordsBuilder, WordsSegment, merge
 from ..errors import InvalidError
+from ..syncing import sync
 from .tail import Texts, WordTail
 from .tokens import Analyser
 from .view import Layer, WordView
@@ -200,11 +200,7 @@ class WordIndex:
 
     def _publishable(self, path: Path) -> SegmentInfo:
         """Make the name durable; what the catalog records of the file."""
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(self.folder)
         segment = self.segment(path.name)
         nodes = segment.nodes
         first, last = (int(nodes[0]), int(nodes[-1])) if len(nodes) else (0, 0)

@@ -8,6 +8,7 @@ the new files exist before its commit, and become visible by it.
 
 import errno
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -196,4 +197,5 @@ def sweep(index: WordIndex, now: Segments) -> None:
     kept = {x.name for x in now.current} | set(now.previous)
     for path in index.folder.iterdir():
         if path.name.startswith("words-") and path.name not in kept:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # The commit has happened; the next one tries again.
+                path.unlink(missing_ok=True)
