@@ -36,13 +36,15 @@ def write(store: ql.Store, batch: int) -> None:
 
 
 def run(path: Path, first: int, count: int, acknowledge: Callable[[int], None]) -> None:
-    """Write `count` batches, with index generations published every few of them."""
+    """Write `count` batches; every few of them an index is published, or the store compacted."""
     indexing.INDEX_ROWS_MIN = indexing.INDEX_TAIL_ROWS = 32
     indexing.INDEX_STEP_ROWS = 16
     with ql.open(path, dim=DIM, lock_timeout=60) as store:
         for batch in range(first, first + count):
             write(store, batch)
             acknowledge(batch)
+            if batch % 5 == 4:
+                store.compact()
 
 
 def verify(store: ql.Store, batches: list[int], since: int = 0) -> int:
