@@ -85,7 +85,7 @@ class Learning(Linking):
         return self.add(id=None if name in self else name, name=name, kind=ENTITY)
 
     def _state(self, relation: Relation, ends: dict[str, int], passage: str) -> None:
-        """Set an association that a sentence states; said again, the latest passage is its origin."""
+        """Set an association that a sentence states; the latest passage is its origin."""
         self.link(
             ends[relation.source],
             ends[relation.target],
