@@ -113,6 +113,7 @@ def _move_vectors(txn: CatalogTransaction, logs: Logs, read: Read, commit: int) 
         if having:
             count += _move_chunk(txn, logs, read, commit, having)
     if count:
+        logs.vectors().fit()
         logs.vectors().sync()
     return count
 

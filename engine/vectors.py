@@ -143,6 +143,11 @@ class VectorLog:
         with self._lock:
             self._rows.truncate(rows)
 
+    def fit(self) -> None:
+        """Give back the space that was allocated ahead of the rows."""
+        with self._lock:
+            self._rows.truncate(self._rows.count)
+
     def sync(self) -> None:
         self._rows.sync()
 

@@ -203,3 +203,13 @@ def test_stats_tell_how_far_readers_are_behind(path: Path) -> None:
             writer.write(store, 1)
             assert store.stats()["readers"] == [{"process": os.getpid(), "behind": 2}]
         assert store.stats()["readers"] == []
+
+
+def test_compacting_what_is_compact_adds_nothing(path: Path) -> None:
+    with ql.open(path, dim=4) as store:
+        store.add_many(vectors=np.eye(4))
+        store.compact()
+        size = store.stats()["size_bytes"]["vectors"]
+        store.compact()
+        assert store.stats()["size_bytes"]["vectors"] == size < 65_536
+        assert store.check() == []
