@@ -75,8 +75,11 @@ static int codes_differ(const ql_kernels *table, uint32_t dim, uint32_t offset, 
     int32_t want[ROWS];
 
     for (uint32_t i = 0; i < n; i++) pointers[i] = (const uint8_t *)(rows[i] + (offset + i) % 4);
-    table->code_rows(signs, dim / 64 * 64, pointers, n, got);
-    plain->code_rows(signs, dim / 64 * 64, pointers, n, want);
+    table->code_rows(signs, dim / 128 * 64, pointers, n, got); /* Two planes of half as many bytes. */
+    plain->code_rows(signs, dim / 128 * 64, pointers, n, want);
+    if (memcmp(got, want, n * sizeof *got)) return 1;
+    table->code_hot_rows(signs, dim / 128 * 64, pointers, n, got);
+    plain->code_hot_rows(signs, dim / 128 * 64, pointers, n, want);
     if (memcmp(got, want, n * sizeof *got)) return 1;
     for (uint32_t i = 0; i < n; i++) {
         const float *row = rows[i] + (offset + i) % 4;
@@ -102,9 +105,12 @@ static int extremes_differ(const ql_kernels *table)
 
     memset(high, 255, sizeof high);
     memset(low, -128, sizeof low);
-    table->code_rows(low, QL_DIM_MAX, pointers, 5, got);
+    table->code_rows(low, QL_DIM_MAX / 2, pointers, 5, got);
     for (int i = 0; i < 5; i++)
         if (got[i] != -128 * 255 * QL_DIM_MAX) return 1;
+    table->code_hot_rows(low, QL_DIM_MAX / 2, pointers, 5, got);
+    for (int i = 0; i < 5; i++)
+        if (got[i] != -128 * 15 * QL_DIM_MAX) return 1;
     return 0;
 }
 
