@@ -27,10 +27,14 @@ def read(txn: CatalogTransaction, name: str) -> bytes | None:
     return None
 
 
-def write(txn: CatalogTransaction, name: str, content: bytes) -> None:
-    """Keep bytes under a name, in place of what was there."""
+def check_name(name: str) -> None:
+    """InvalidError unless something can be kept under this name."""
     if not 0 < len(name.encode()) <= BLOB_NAME_BYTES_MAX or "\0" in name:
         raise InvalidError(f"want a name of 1..{BLOB_NAME_BYTES_MAX} bytes, got {name[:60]!r}")
+
+
+def write(txn: CatalogTransaction, name: str, content: bytes) -> None:
+    """Keep bytes under a checked name, in place of what was there."""
     delete(txn, name)
     count = max(1, -(-len(content) // BLOB_PART_BYTES))
     for part in range(count):

@@ -72,6 +72,7 @@ class Transaction(Learning):
 
     def keep(self, name: str, content: bytes | None) -> None:
         """Keep bytes under a name, in place of what was there; None forgets them."""
+        blobs.check_name(name)
         with self._changing():
             if content is None:
                 blobs.delete(self._catalog, name)
