@@ -55,7 +55,8 @@ class Directory:
         self.read_only = read_only
         self._handles = 0
         self._words: WordIndex | None = None
-        self._seen = -1
+        self._seen = -1  # The last commit and index generation that this process has followed.
+        self._index_seen = 0
         self._lock = threading.RLock()
         self._indexer = Indexer(self._index_in_background)
         self._indexing = threading.Lock()  # Two would write one draft.
@@ -177,8 +178,6 @@ class Directory:
             self._seen = max(self._seen, head.commit)
             self._index_seen = head.index_generation
             return self.logs
-
-    _index_seen = 0
 
     def _open_logs(self, generation: int, *, read_only: bool = False) -> Logs:
         return Logs(self.path, generation, self.manifest, read_only=read_only or self.read_only)
