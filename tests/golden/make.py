@@ -23,7 +23,7 @@ MOMENT = (1980, 1, 1, 0, 0, 0)  # Of every file in the zip, so that its bytes re
 
 
 def fill(store: ql.Store) -> None:
-    """Everything that the format has: both logs with deaths, words, an index, names, data, blobs."""
+    """Everything that the format has: logs with deaths, words, an index, names, data, a blob."""
     vectors = np.random.default_rng(SEED).normal(size=(CONCEPTS, DIM)).astype(np.float32)
     ids = [f"c{i:02}" for i in range(CONCEPTS)]
     with store.transaction() as txn:
