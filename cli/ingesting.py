@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..ingesting import Counts, Ingest
     from ..store import Store
 
-FORMATS = ("jsonl", "csv", "tsv", "text", "sqlite", "packages")
+FORMATS = ("jsonl", "csv", "tsv", "markdown", "text", "sqlite", "packages")
 BAD_SHOWN = 10
 DEFAULT_PLACE = ""
 
@@ -43,7 +43,12 @@ DEFAULT_PLACE = ""
     help="Read Debian's package list, by default from apt-cache dumpavail.",
 )
 @click.option("--id-field", default="id", show_default=True, help="Field that is the id.")
-@click.option("--text-field", default="text", show_default=True, help="Field that is the text.")
+@click.option(
+    "--text-field",
+    default="text",
+    show_default=True,
+    help="Field that is the text, or fields parted by commas that make it.",
+)
 @click.option("--name-field", default="name", show_default=True, help="Field that is the name.")
 @click.option("--source", help="Source of all records that name none; default: the file's name.")
 @click.option(
@@ -84,9 +89,9 @@ DEFAULT_PLACE = ""
 def ingest(
     store: Path, files: tuple[str, ...], as_json: bool, lock_timeout: float, **options: Any
 ) -> None:
-    """Read FILES (- is standard input) into STORE, which is created if it is missing.
+    """Read FILES and folders (- is standard input) into STORE, which is created if it is missing.
 
-    Formats by suffix: .jsonl, .csv, .tsv, .txt and .md, .db and .sqlite. Records are committed in
+    Formats by suffix: .jsonl, .csv, .tsv, .md, .txt, .db and .sqlite. Records are committed in
     batches; Ctrl-C commits what is done, and running it again goes on where it stopped. A bad
     record is named by file and line, and its batch is not written; --skip-bad leaves it out.
 
@@ -100,12 +105,12 @@ def ingest(
         raise click.UsageError("--no-embed goes with neither --embedder nor --vectors")
     start = time.monotonic()
     vectors = load_vectors(options.pop("vectors"))
-    expect_inputs(files, options)  # Before a store is created.
+    named = expect_inputs(files, options)  # Before a store is created.
     with open_store(store, vectors, lock_timeout, **options) as opened:
         if not as_json:
             rendering.note(embedder_line(opened, vectors, options["no_embed"]))
         run = Run(opened, vectors, quiet=as_json, start=start, options=options)
-        interrupted = run.read(files)
+        interrupted = run.read(named)
         report = run.report(interrupted)
     if as_json:
         rendering.emit(report)
@@ -115,16 +120,16 @@ def ingest(
         click.get_current_context().exit(130)
 
 
-def expect_inputs(files: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Raise where an input is missing or has no format."""
+def expect_inputs(files: tuple[str, ...], options: dict[str, Any]) -> list[tuple[str, str]]:
+    """(path, source) of every file; raises where an input is missing or has no format."""
     from .. import reading
 
-    for name in files:
-        reading.expect(name, reading.Layout(options["format"]))
+    named = reading.inputs(files, reading.Layout(options["format"]))
     if options["wordnet"] is not None:
         reading.find_folder(Path(options["wordnet"]) if options["wordnet"] else None)
     if options["packages"]:
         reading.expect(options["packages"], reading.Layout("packages"))
+    return named
 
 
 def load_vectors(path: Path | None) -> Any:
@@ -225,7 +230,7 @@ class Run:
             f"{done:,} concepts, {counts.associations:,} associations, {rate:,.0f} concepts/s"
         )
 
-    def read(self, files: tuple[str, ...]) -> bool:
+    def read(self, files: list[tuple[str, str]]) -> bool:
         """Read everything and build the index; returns whether Ctrl-C ended it early."""
         self.meter.open()
         try:
@@ -241,7 +246,7 @@ class Run:
             self.meter.close()
         return interrupted
 
-    def _take_all(self, files: tuple[str, ...]) -> bool:
+    def _take_all(self, files: list[tuple[str, str]]) -> bool:
         try:
             for records in self._sources(files):
                 self.ingest.take(records)
@@ -255,7 +260,7 @@ class Run:
             self._leftover()
         return self.ingest.stop
 
-    def _sources(self, files: tuple[str, ...]) -> Iterator[Any]:
+    def _sources(self, files: list[tuple[str, str]]) -> Iterator[Any]:
         from .. import reading
 
         fields = reading.Fields(
@@ -265,13 +270,14 @@ class Run:
             self.options["source"],
         )
         format, by, table = (self.options[key] for key in ("format", "by", "table"))
-        layout = reading.Layout(format, fields, by, table)
+        documents = reading.Documents(called for _, called in files)
+        layout = reading.Layout(format, fields, by, table, documents, rendering.note)
         on_bad = self.ingest.bad
-        for name in files:
+        for name, called in files:
             if name == reading.STDIN:
                 yield reading.read_stream(sys.stdin.buffer, name, layout, on_bad)
             else:
-                with reading.reading(name, layout, on_bad) as records:
+                with reading.reading(name, layout, on_bad, called=called) as records:
                     yield records
         if (folder := self.options["wordnet"]) is not None:
             yield reading.read_wordnet(Path(folder) if folder else None, on_bad=on_bad)

@@ -4,6 +4,7 @@ The modules of the commands import nothing of the engine before they run, so tha
 completion answer at once.
 """
 
+import difflib
 import importlib
 import sys
 from typing import Any
@@ -68,6 +69,12 @@ class Commands(click.Group):
         module = importlib.import_module(f".{COMMANDS[name]}", __package__)
         command: click.Command = getattr(module, name)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and near:
+            ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -42,22 +42,22 @@ if TYPE_CHECKING:
 def query(
     store: Path, text: str | None, vector: Path | None, as_json: bool, **options: Any
 ) -> None:
-    """Find the concepts of STORE that are nearest to TEXT.
+    """Find the concepts of STORE that fit TEXT best; without it, all that --where leaves.
 
-    Scores are similarities, higher is better. With --json each row is one line.
+    Higher scores are better. With --json each row is one line.
 
     \b
     Example:
       quillian query brain "a young dog" -k 5 --where kind=noun --expand 1 --types hypernym
     """
-    if (text is None) == (vector is None):
-        raise click.UsageError("want either TEXT or --vector FILE.npy")
+    if (text is None) == (vector is None) and (text or not options["terms"]):
+        raise click.UsageError("want either TEXT or --vector FILE.npy, or only --where")
     if options["types"] and not options["expand"]:
         raise click.UsageError("--types goes with --expand")
     from ..store import open
 
     with open(store, read_only=True) as opened:
-        about = text if text is not None else question_vector(vector)
+        about = question_vector(vector) if vector is not None else text
         selection = run(opened, about, **options)
         show(selection, as_json=as_json, explain=options["explain"])
 
@@ -92,12 +92,12 @@ def run(
         where = parse_conditions(terms)
     except InvalidError as error:
         raise click.UsageError(f"--where: {error}") from None
-    if not expand and not exact:
+    if not expand and not exact and about is not None:
         if isinstance(about, str):
             return store.search(about, k, where=where)
         return store.search(k=k, vector=about, where=where)
     steps: list[Operator[Any]] = [Where(where)] if where else []
-    steps.append(Near(k, exact=exact))
+    steps.append(Top(k) if about is None else Near(k, exact=exact))
     if expand:
         names = tuple(x.strip() for x in types.split(",")) if types else None
         steps += [Expand(expand, types=names, direction=direction), Top(top)]

@@ -161,9 +161,10 @@ def test_ingest_chooses_fields(brain: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [("none.csv",), ("--wordnet", "."), ("--packages", "none"), (".",)], ids=" ".join
+    "args", [("none.csv",), ("--wordnet", "."), ("--packages", "none"), ("empty",)], ids=" ".join
 )
 def test_missing_input_is_named_and_creates_no_store(brain: Path, args: tuple[str, ...]) -> None:
+    Path("empty").mkdir()
     result = run("ingest", "new", *args)
     assert result.exit_code == 3
     assert len(result.stderr.splitlines()) == 1

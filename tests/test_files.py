@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from quillian.errors import InvalidError, NotFoundError
-from quillian.reading import Fields, Layout, format_of, read_stream, reading, refuse
+from quillian.reading import Fields, Layout, format_of, inputs, read_stream, reading, refuse
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from quillian.reading import Fields, Layout, format_of, read_stream, reading, re
         ("a.jsonl", "jsonl"),
         ("a.CSV", "csv"),
         ("a.tsv", "tsv"),
-        ("a.md", "text"),
+        ("a.md", "markdown"),
         ("a.db", "sqlite"),
     ],
 )
@@ -60,3 +60,24 @@ def test_source_can_be_given() -> None:
 def test_sqlite_cannot_come_from_standard_input() -> None:
     with pytest.raises(InvalidError, match="needs a file"):
         read_stream(io.BytesIO(b""), "-", Layout(format="sqlite"), refuse)
+
+
+def test_folder_gives_its_files_of_known_formats_in_order(tmp_path: Path) -> None:
+    for name in ("b.txt", "a.md", "sub/c.csv", "sub/.hidden.txt", ".git/d.txt", "e.bin"):
+        path = tmp_path / "notes" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    found = inputs([str(tmp_path / "notes"), "-"], Layout())
+    assert [source for _, source in found] == [
+        "notes/a.md",
+        "notes/b.txt",
+        "notes/sub/c.csv",
+        "stdin",
+    ]
+    assert all(Path(path).is_file() for path, _ in found[:-1])
+
+
+def test_folder_with_nothing_to_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "e.bin").write_text("x")
+    with pytest.raises(NotFoundError, match="holds no file of a known format"):
+        inputs([str(tmp_path)], Layout())

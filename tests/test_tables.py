@@ -11,13 +11,22 @@ from quillian.reading import Edge, Fields, Layout, reading, refuse
 from quillian.reading.fields import typed
 from quillian.reading.tables import read_table
 
+told: list[str] = []
+
 
 def rows(content: str, delimiter: str = ",", **fields: str) -> tuple[list[Any], list[str]]:
     bad: list[BadRecordError] = []
     stream = io.BytesIO(content.encode())
     fields_ = Fields(**fields)
     found = list(
-        read_table(stream, "f.csv", delimiter=delimiter, fields=fields_, on_bad=bad.append)
+        read_table(
+            stream,
+            "f.csv",
+            delimiter=delimiter,
+            fields=fields_,
+            on_bad=bad.append,
+            tell=told.append,
+        )
     )
     return found, [str(x) for x in bad]
 
@@ -55,11 +64,21 @@ def test_table_of_ends_and_types_holds_edges() -> None:
     assert found == [Edge("a", "b", "likes", weight=0.5, place="f.csv:2")]
 
 
-def test_header_without_a_text_says_what_to_do() -> None:
-    with pytest.raises(
-        InvalidError, match=r"want a column 'text' or 'name', got x, y; .*--text-field"
-    ):
-        rows("x,y\n1,2\n")
+def test_table_without_a_text_is_findable_and_says_by_what() -> None:
+    told.clear()
+    found, _ = rows("id,name,age,kind\n1,Ann,34,p\n2,,,p\n")
+    assert [(x.text, x.name, x.data) for x in found] == [
+        ("name: Ann, age: 34", "Ann", {"age": 34}),
+        (None, None, {}),
+    ]
+    assert told == ["f.csv: no column 'text': texts are made of name, age; see --text-field"]
+
+
+def test_text_can_be_made_of_chosen_columns() -> None:
+    found, _ = rows("a,b,c\n1,x,y\n", text="c,b")
+    assert (found[0].text, found[0].data) == ("c: y, b: x", {"a": 1, "b": "x", "c": "y"})
+    with pytest.raises(InvalidError, match="no column 'd', but a, b, c"):
+        rows("a,b,c\n1,x,y\n", text="c,d")
 
 
 def test_header_with_a_column_twice_is_refused() -> None:

@@ -2,9 +2,10 @@
 
 from ..errors import BadRecordError
 from .fields import Fields
-from .files import FORMATS, STDIN, Layout, expect, format_of, read_stream, reading
+from .files import FORMATS, STDIN, Layout, expect, format_of, inputs, read_stream, reading
 from .items import Edge, Item, OnBad, refuse, stable_id
 from .lines import read_json_lines
+from .markdown import Documents
 from .packages import available, read_packages
 from .wordnet import POINTERS, find_folder, read_wordnet
 
@@ -13,6 +14,7 @@ __all__ = [
     "POINTERS",
     "STDIN",
     "BadRecordError",
+    "Documents",
     "Edge",
     "Fields",
     "Item",
@@ -22,6 +24,7 @@ __all__ = [
     "expect",
     "find_folder",
     "format_of",
+    "inputs",
     "read_json_lines",
     "read_packages",
     "read_stream",

@@ -18,7 +18,11 @@ INTEGER_DIGITS_MAX = 18
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Which fields of a record are its id, text and name; source for records that name none."""
+    """Which fields of a record are its id, text and name; source for records that name none.
+
+    A text of several fields, parted by commas, is made of them: "city: Paris, age: 34"; they stay
+    metadata, or the name, too.
+    """
 
     id: str = "id"
     text: str = "text"
@@ -35,7 +39,7 @@ def item_from(record: Mapping[str, Any], fields: Fields, place: str) -> Item:
     """
     rest = {key: value for key, value in record.items() if value is not None}
     id = _identity(rest.pop(fields.id, None), fields.id)
-    text = _string(rest.pop(fields.text, None), fields.text)
+    text = _text(rest, fields.text)
     name = _string(rest.pop(fields.name, None), fields.name)
     source = _string(rest.pop("source", None), "source") or fields.source
     kind = _string(rest.pop("kind", None), "kind")
@@ -96,6 +100,13 @@ def typed(cell: str) -> str | int | float | None:
     if DECIMAL.fullmatch(cell):
         return float(cell)
     return cell or None
+
+
+def _text(record: dict[str, Any], fields: str) -> str | None:
+    if "," not in fields:
+        return _string(record.pop(fields, None), fields)
+    told = {key: record[key] for key in fields.split(",") if record.get(key) not in (None, "")}
+    return _string(", ".join(f"{key}: {value}" for key, value in told.items()), fields)
 
 
 def _identity(value: Any, field: str) -> str | None:

@@ -6,7 +6,7 @@ with the columns source, target and type, and no text, holds associations.
 
 import csv
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -16,21 +16,32 @@ from .fields import EDGE_COLUMNS, Fields, edge_from, item_from, typed
 from .items import Edge, Item, OnBad
 from .lines import LINE_BYTES_MAX, decoded_lines
 
+NO_TEXT = {"aliases", "data", "kind", "since", "source", "until", "vector"}
+"""Columns that mean something else to a store."""
+
 
 def read_table(
-    stream: IO[bytes], name: str, *, delimiter: str, fields: Fields, on_bad: OnBad
+    stream: IO[bytes],
+    name: str,
+    *,
+    delimiter: str,
+    fields: Fields,
+    on_bad: OnBad,
+    tell: Callable[[str], None],
 ) -> Iterator[Item | Edge]:
     """Items or edges of a table with a header line.
 
-    delimiter: "," means "," or, where the header has none, ";". Raises InvalidError on a header
-    without any usable column.
+    delimiter: "," means "," or, where the header has none, ";". tell: hears what texts are made of
+    where no column is the text. Raises InvalidError on a header that names a column twice.
     """
     numbered = decoded_lines(stream, name, on_bad)
     _, header = next(numbered, (0, ""))
     if delimiter == "," and "," not in header and ";" in header:
         delimiter = ";"
     columns = next(csv.reader([header], delimiter=delimiter), [])
-    edges = _holds_edges(columns, fields, name)
+    edges = fields.text not in columns and set(columns) >= EDGE_COLUMNS
+    if not edges:
+        fields = _with_text(columns, fields, name, tell)
     rows = _Rows(numbered, delimiter)
     for row in rows:
         place = f"{name}:{rows.start}"
@@ -56,17 +67,23 @@ def _record(cells: dict[str, str], edges: bool, fields: Fields, place: str) -> I
     return item_from(record, fields, place)
 
 
-def _holds_edges(columns: list[str], fields: Fields, name: str) -> bool:
+def _with_text(
+    columns: list[str], fields: Fields, name: str, tell: Callable[[str], None]
+) -> Fields:
+    """The fields, with a text made of all columns where none is the text: nothing is unfindable."""
     if len(set(columns)) != len(columns):
         raise InvalidError(f"{name}: a column name stands twice in the header")
-    if {fields.text, fields.name} & set(columns):
-        return False
-    if set(columns) >= EDGE_COLUMNS:
-        return True
-    raise InvalidError(
-        f"{name}: want a column {fields.text!r} or {fields.name!r}, got {', '.join(columns)}; "
-        "choose with --text-field or --name-field"
-    )
+    wanted = fields.text.split(",")
+    if set(wanted) <= set(columns):
+        return fields
+    if wanted != ["text"]:
+        missing = next(x for x in wanted if x not in columns)
+        raise InvalidError(f"{name}: no column {missing!r}, but {', '.join(columns)}")
+    rest = [x for x in columns if x != fields.id and x not in NO_TEXT]
+    if not rest:
+        return fields
+    tell(f"{name}: no column 'text': texts are made of {', '.join(rest)}; see --text-field")
+    return replace(fields, text=",".join([*rest, ""]))
 
 
 class _Rows:
@@ -98,7 +115,13 @@ class _Rows:
 
 
 def read_sqlite(
-    path: Path, name: str, *, table: str | None, fields: Fields, on_bad: OnBad
+    path: Path,
+    name: str,
+    *,
+    table: str | None,
+    fields: Fields,
+    on_bad: OnBad,
+    tell: Callable[[str], None],
 ) -> Iterator[Item]:
     """Items of one table or view of a SQLite file, opened read-only; the only one if table is None.
 
@@ -118,8 +141,7 @@ def read_sqlite(
         chosen = _choose_table(names, table, name)
         rows = database[chosen]
         columns = [column.name for column in rows.columns]
-        if not {fields.text, fields.name} & set(columns):
-            _holds_edges(columns, fields, f"{name} table {chosen}")
+        fields = _with_text(columns, fields, f"{name} table {chosen}", tell)
         keys = [] if fields.id in columns else list(getattr(rows, "pks", []))
         select = ", ".join(["rowid"] * (keys == ["rowid"]) + ["*"])
         for number, row in enumerate(rows.rows_where(select=select), start=1):

@@ -1,0 +1,48 @@
+"""The command line as a newcomer meets it: own notes, filters alone, a slip of the keys."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from quillian.cli.main import main
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(main, args)
+
+
+def lines(result: Result) -> list[Any]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_folder_of_notes_becomes_a_graph() -> None:
+    Path("notes/sub").mkdir(parents=True)
+    Path("notes/a.md").write_text("# Trip\n\nParis. See [work](sub/b.md).\n")
+    Path("notes/sub/b.md").write_text("# Work\n\nMonday.\n")
+    assert run("ingest", "new", "notes", "--no-embed").exit_code == 0
+    (found,) = lines(run("get", "new", "notes/a.md", "--json"))
+    assert [(x["association"], x["target"]) for x in found["out"]] == [
+        ("links_to", "notes/sub/b.md")
+    ]
+
+
+def test_query_by_a_filter_alone_lists_what_passes() -> None:
+    Path("cities.csv").write_text("id,name,pop\nparis,Paris,2.1\nrome,Rome,2.8\noslo,Oslo,0.7\n")
+    assert run("ingest", "brain", "cities.csv", "--no-embed").exit_code == 0
+    found = lines(run("query", "brain", "--where", "pop>=2.1", "--json"))
+    assert {row["id"] for row in found} == {"paris", "rome"}
+    assert {row["score"] for row in found} == {0.0}
+
+
+def test_mistyped_command_is_guessed() -> None:
+    result = run("qurey", "brain", "x")
+    assert result.exit_code == 2
+    assert "did you mean query?" in result.stderr

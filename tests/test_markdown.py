@@ -1,0 +1,99 @@
+"""Markdown notes become documents, sections and the links between them."""
+
+import io
+from itertools import pairwise
+
+from quillian.reading import Documents, Edge, Item, refuse
+from quillian.reading.markdown import SECTION_CHARS, read_markdown
+
+NOTE = """---
+tags: [x]
+---
+Before any heading.
+
+# Trip #
+
+Paris is lovely.
+So is Rome.
+
+## Food ##
+
+See [work](sub/b.md#top), [[b]], [the web](https://example.org) and [gone](no.md).
+
+```sh
+# not a heading
+```
+
+## Food
+
+Again.
+"""
+
+
+def read(text: str, id: str = "a.md", others: tuple[str, ...] = ()) -> list[Item | Edge]:
+    documents = Documents([id, *others])
+    return list(read_markdown(io.BytesIO(text.encode()), id, id, "s", documents, refuse))
+
+
+def sections(found: list[Item | Edge]) -> dict[str, str | None]:
+    return {x.id: x.text for x in found if isinstance(x, Item) and x.kind == "section"}
+
+
+def edges(found: list[Item | Edge], type: str) -> list[tuple[str, str]]:
+    return [(x.source, x.target) for x in found if isinstance(x, Edge) and x.type == type]
+
+
+def test_sections_stand_under_their_headings() -> None:
+    assert sections(read(NOTE)) == {
+        "a.md#": "Before any heading.",
+        "a.md#trip": "Trip\nParis is lovely.\nSo is Rome.",
+        "a.md#trip/food": "Trip > Food\nSee [work](sub/b.md#top), [[b]], [the web]"
+        "(https://example.org) and [gone](no.md).\n```sh\n# not a heading\n```",
+        "a.md#trip/food~2": "Trip > Food\nAgain.",
+    }
+
+
+def test_document_is_named_by_its_first_heading_else_its_file() -> None:
+    assert read(NOTE)[0] == Item("a.md", name="Trip", source="s", kind="document", place="a.md:1")
+    assert read("words", "notes/my note.md")[0].name == "my note"  # type: ignore[union-attr]
+
+
+def test_sections_are_parts_and_follow_each_other() -> None:
+    found = read(NOTE)
+    order = list(sections(found))
+    assert edges(found, "part_of") == [(id, "a.md") for id in order]
+    assert edges(found, "next") == list(pairwise(order))
+
+
+def test_links_join_documents_that_are_read_together_once() -> None:
+    assert edges(read(NOTE, others=("sub/b.md",)), "links_to") == [("a.md", "sub/b.md")]
+    assert edges(read(NOTE), "links_to") == []
+    found = read("[up](../a.md) and [[b]] itself", "sub/b.md", ("a.md",))
+    assert edges(found, "links_to") == [("sub/b.md", "a.md")]
+
+
+def test_name_alone_leads_to_the_document_nearest_to_the_top() -> None:
+    found = read("[[b]]", others=("x/y/b.md", "x/b.md"))
+    assert edges(found, "links_to") == [("a.md", "x/b.md")]
+
+
+def test_long_section_is_parted_between_paragraphs() -> None:
+    paragraph = "word " * (SECTION_CHARS // 15)
+    found = sections(read("# T\n\n" + "\n\n".join([paragraph] * 5)))
+    assert list(found) == ["a.md#t", "a.md#t~2"]
+    assert all(len(text or "") <= SECTION_CHARS + len("T\n") for text in found.values())
+    assert "".join(x or "" for x in found.values()).count("word") == 5 * (SECTION_CHARS // 15)
+
+
+def test_block_at_the_start_that_never_ends_is_text() -> None:
+    assert sections(read("---\nkey: value\n")) == {"a.md#": "---\nkey: value"}
+
+
+def test_empty_file_is_a_document_without_sections() -> None:
+    assert [type(x) for x in read("")] == [Item]
+
+
+def test_headings_of_any_length_make_ids_that_fit() -> None:
+    found = read("\n".join(f"{'#' * n} {'ä' * 300}\n\ntext {n}" for n in range(1, 7)))
+    assert max(len(id.encode()) for id in sections(found)) <= 200
+    assert len(sections(found)) == 6
