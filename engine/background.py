@@ -41,6 +41,11 @@ class Indexer:
         if self._thread is not None:
             self._thread.join()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the work is to end at its next step."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """Ask it to stop at the next step, and wait until it has."""
         self._stopping.set()

@@ -6,7 +6,7 @@ width that reached it there, so the promise follows the data. Rows themselves wo
 real questions: on WordNet a curve made from them promised 0.95 and gave 0.92 between rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,19 +22,29 @@ Curve = tuple[tuple[int, int, float], ...]
 """(k, width, recall at k) as measured, widths going up for each k."""
 
 
-def measure(rows: Vectors, index: Hnsw, commit: int) -> Curve:
-    """The curve of an index over its own rows; stops at the width that finds everything."""
+def measure(
+    rows: Vectors, index: Hnsw, commit: int, stopped: Callable[[], bool] = lambda: False
+) -> Curve:
+    """The curve of an index over its own rows; stops at the width that finds everything.
+
+    stopped: asked between steps, which may take a second each; then the curve is empty, which says
+    that it is to be measured.
+    """
     covered = index.covered
     chosen = np.random.default_rng(SEED).choice(covered, (2, QUESTIONS)).astype(np.uint32)
     questions = (2 * rows.read(chosen[0]) + rows.read(chosen[1])) / np.float32(3)
     found: list[tuple[int, int, float]] = []
     for k in NEIGHBOURS:
+        if stopped():
+            return ()
         truth = rows.near(questions, k=k, count=covered, commit=commit, exact=True)
         filled = truth[2].clip(min=1)
         worst = truth[1][np.arange(QUESTIONS), filled - 1]
         for wide in WIDTHS:
             if wide < k:
                 continue
+            if stopped():
+                return ()
             _, scores, counts, _ = rows.near(
                 questions, index=index, k=k, ef=wide, count=covered, commit=commit
             )

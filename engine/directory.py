@@ -21,16 +21,21 @@ from .heads import Head, Manifest
 from .indexing import Progress, VectorIndex
 from .layout import (
     CATALOG,
+    EDGE_BYTES,
+    LOG_HEADER_BYTES,
+    SLOT_BYTES,
     VECTORS,
     WORDS,
     WRITER_LOCK,
     generation_of,
     graph_name,
+    stride,
     vectors_name,
 )
 from .locking import WriterLock
 from .logs import Logs
 from .manifests import check_dim, checked
+from .mounts import refuse_network
 from .syncing import sync
 from .text import WordIndex
 from .vectors import VectorLog
@@ -101,6 +106,8 @@ class Directory:
         """
         real = path.resolve()
         with cls._registry_lock:
+            if real not in cls._open:
+                refuse_network(real)
             if not (real / CATALOG).is_file():
                 if new is None:
                     raise NotFoundError(
@@ -124,6 +131,8 @@ class Directory:
 
     def release(self) -> None:
         """One handle less; the last one closes everything."""
+        if self._handles == 1 and self.pid == os.getpid():
+            self._indexer.stop()  # Here, so that nobody who opens another store waits for it.
         with self._registry_lock:
             self._handles -= 1
             if self._handles == 0 and self.pid == os.getpid():
@@ -252,7 +261,14 @@ class Directory:
             if linked:
                 self.logs.associations.publish()
 
-    def index(self, *, timeout: float, threads: int, progress: Progress | None) -> None:
+    def index(
+        self,
+        *,
+        timeout: float,
+        threads: int,
+        progress: Progress | None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Link all committed rows and publish a new generation; writers wait only at the end."""
         with self._indexing:
             with self.catalog.begin() as txn:
@@ -262,10 +278,12 @@ class Directory:
                 index.grow(head.rows, threads, progress)
             finally:  # Whoever stops it keeps what was linked, if that is worth a file.
                 if index.gained(head):
-                    self._publish_index(index, head, timeout)
+                    self._publish_index(index, head, timeout, stopped)
 
-    def _publish_index(self, index: VectorIndex, seen: Head, timeout: float) -> None:
-        draft, covered, curve = index.write(seen.commit)
+    def _publish_index(
+        self, index: VectorIndex, seen: Head, timeout: float, stopped: Callable[[], bool]
+    ) -> None:
+        draft, covered, curve = index.write(seen.commit, stopped)
         with self.writing(timeout), self.catalog.begin(write=True) as txn:
             head = txn.head()
             if head.generation != seen.generation:  # Compacted meanwhile: of rows that are gone.
@@ -312,7 +330,22 @@ class Directory:
             self._indexer.start()
 
     def _index_in_background(self, progress: Progress) -> None:
-        self.index(timeout=INDEX_LOCK_TIMEOUT_S, threads=1, progress=progress)
+        self.index(
+            timeout=INDEX_LOCK_TIMEOUT_S,
+            threads=1,
+            progress=progress,
+            stopped=lambda: self._indexer.is_stopping,
+        )
+
+    def reclaimable_bytes(self, head: Head) -> dict[str, int]:
+        """Bytes of each part that a compaction would not write again."""
+        row = stride(self.manifest.dim or 0) + SLOT_BYTES
+        records = max(0, head.log_bytes - LOG_HEADER_BYTES) // EDGE_BYTES
+        return {
+            "catalog": self.catalog.free_bytes(),
+            "vectors": (head.rows - head.vectors) * row,
+            "associations": max(0, records - head.associations) * EDGE_BYTES,
+        }
 
     def size_bytes(self) -> dict[str, int]:
         """Bytes that the files of each part occupy on disk."""

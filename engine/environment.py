@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lmdb
 
-from .errors import CorruptError, LimitError, QuillianError, StorageError
+from .errors import ClosedError, CorruptError, LimitError, QuillianError, StorageError
 from .syncing import sync
 
 MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # Address space, not disk: the first that fits.
@@ -23,6 +23,8 @@ def translated(error: lmdb.Error, what: str) -> QuillianError:
         return CorruptError(f"could not {what}: another LMDB format: {error}")
     if isinstance(error, lmdb.MapFullError | lmdb.ReadersFullError | lmdb.TxnFullError):
         return LimitError(f"could not {what}: {error}")
+    if str(error).endswith("closed/deleted/dropped object."):  # While it was being iterated.
+        return ClosedError(f"could not {what}: the snapshot or store has ended; open another one")
     full = str(error).endswith(("No space left on device", "Disk quota exceeded"))
     return StorageError(errno.ENOSPC if full else errno.EIO, f"could not {what}: {error}")
 

@@ -74,17 +74,19 @@ class VectorIndex:
         """Whether so many rows lie behind the last generation that a new one is worth its cost."""
         tail = head.rows - head.index_rows
         enough = max(INDEX_TAIL_ROWS, int(head.rows * INDEX_TAIL_SHARE))
-        needed = tail > enough or head.index_rows == 0 or self.damage is not None
+        needed = tail > enough or not head.index_curve or self.damage is not None
         return head.rows >= INDEX_ROWS_MIN and needed
 
     def is_behind(self, head: Head) -> bool:
         """Whether any row lies behind the last generation of a store that is worth an index."""
-        complete = head.index_rows >= head.rows and self.damage is None
+        complete = head.index_rows >= head.rows and bool(head.index_curve) and not self.damage
         return head.rows >= INDEX_ROWS_MIN and not complete
 
     def gained(self, head: Head) -> bool:
         """Whether this process has linked all rows, or enough of them for a new generation."""
         more = self.covered - (0 if self.damage else head.index_rows)
+        if more == 0:  # Whoever wrote it was stopped before its curve was measured.
+            return self.covered > 0 and not head.index_curve
         return more > 0 and (self.covered >= head.rows or more >= INDEX_ROWS_MIN)
 
     def grow(self, rows: int, threads: int, progress: Progress | None) -> None:
@@ -103,13 +105,17 @@ class VectorIndex:
                 if progress is not None:
                     progress("index", index.covered, rows)
 
-    def write(self, commit: int) -> tuple[Path, int, Curve]:
-        """Write the links under a name of this process: its path, rows covered and curve."""
+    def write(self, commit: int, stopped: Callable[[], bool]) -> tuple[Path, int, Curve]:
+        """Write the links under a name of this process: its path, rows covered and curve.
+
+        stopped: whether the store is being closed, which must not wait for the curve.
+        """
         with self._growing:
             assert self.current is not None
             path = self._folder / draft_index_name(os.getpid())
             self.current.save(str(path))
-            return path, self.current.covered, measure(self._rows, self.current, commit)
+            curve = measure(self._rows, self.current, commit, stopped)
+            return path, self.current.covered, curve
 
     def publish(self, draft: Path, generation: int, curve: Curve) -> None:
         """Give a written index its generation's name. The caller holds the writer's lock."""

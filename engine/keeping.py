@@ -89,6 +89,8 @@ class Keeping:
         """Counts, sizes on disk and state, as plain data.
 
         readers: of every other open snapshot, its process and how many transactions it is behind.
+        oldest_reader_s: how long the oldest other one of this process has been open.
+        reclaimable_bytes: what compact would give back of each part.
         """
         with self.snapshot() as view:
             head: Head = view.head
@@ -109,7 +111,9 @@ class Keeping:
                 "words": text_records.stats(view.catalog, head),
                 "rows": {"live": head.vectors, "retired": head.rows - head.vectors},
                 "readers": self._open_directory().catalog.readers_behind(view.catalog),
+                "oldest_reader_s": self._open_directory().catalog.oldest_s(view.catalog),
                 "size_bytes": self._open_directory().size_bytes(),
+                "reclaimable_bytes": self._open_directory().reclaimable_bytes(head),
                 "created_ns": manifest.created_ns,
                 "updated_ns": head.updated_ns,
                 "format": manifest.format,

@@ -69,6 +69,8 @@ WORDS_KEY: Final = b"words"
 SEGMENT_SLOTS: Final = 65_536  # Of the vector log, see csrc/vectors.c.
 ROWS_HEADER_BYTES: Final = 4_096
 SLOT_BYTES: Final = 24
+LOG_HEADER_BYTES: Final = 4_096  # Of graph.log, see csrc/graph_log.c.
+EDGE_BYTES: Final = 16
 
 KEY_BYTES_MAX: Final = 505  # LMDB's 511 less table, terminator and node.
 _HASH_BYTES: Final = 32

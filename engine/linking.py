@@ -93,10 +93,11 @@ class Linking(Adding):
         """Write what the log does not hold; what a replaced association had must not come back."""
         edges["flags"] = np.where([bool(content) for content in contents], EDGE_DATA, 0)
         keys = [(s, t, o) for s, o, t, _, _ in edges.tolist()]
-        for key, content in zip(keys, contents, strict=True):
+        last = dict(zip(keys, contents, strict=True))  # Of one named twice, as in the log.
+        for key, content in last.items():
             if not content:
                 self._catalog.delete_edge(key)
-        pairs = {key: content for key, content in zip(keys, contents, strict=True) if content}
+        pairs = {key: content for key, content in last.items() if content}
         if pairs:
             self._catalog.put_edges(pairs.items())
 

@@ -54,6 +54,7 @@ def open(
     """The store at a path, created if there is none; ":memory:" is one that ends with its handle.
 
     dim, metric ("cosine", "dot", "l2"): wanted only to create; later, another one is an error.
+    A store made without one takes the first that it is opened with, or its first vector's.
     embedder: a name ("wordllama", "minilm", an entry point of `quillian.embedders`), an object with
     `name`, `dim` and `embed`, "auto" for the best installed one, or "none": texts get no vectors
     through this handle. None: the one that the store was made with; for a new store without dim,
@@ -100,6 +101,7 @@ class Store(Keeping):
         self.read_only = read_only
         self.lock_timeout = lock_timeout
         self._closed = False
+        self._embedder: Embedder | None = None
         name = _embedder_name(embedder, dim)
 
         def new() -> Manifest:
@@ -121,10 +123,21 @@ class Store(Keeping):
                 self._directory.manifest,
                 dim=dim, metric=metric, embedder=wanted, stemmer=stemmer, phrases=phrases,
             )  # fmt: skip
+            if dim is not None and self._directory.manifest.dim is None:
+                self._fix_dim(dim)
             self._embedder = self._embedder_of(embedder)
         except BaseException:
             self.close()
             raise
+
+    def _fix_dim(self, dim: int) -> None:
+        """Record the dimension of a store that was made without one and has no vectors yet."""
+        if self.read_only:
+            raise InvalidError(f"want dim={dim}, but the store has none yet; open it for writing")
+        with self.transaction() as txn:
+            if txn.dim is not None and txn.dim != dim:  # Another process was faster.
+                raise InvalidError(f"want dim={dim}, but the store was made with dim={txn.dim}")
+            txn.ensure_dim(dim)
 
     def _embedder_of(self, given: str | Embedder | None) -> Embedder | None:
         manifest = self._directory.manifest

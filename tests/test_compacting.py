@@ -213,3 +213,24 @@ def test_compacting_what_is_compact_adds_nothing(path: Path) -> None:
         store.compact()
         assert store.stats()["size_bytes"]["vectors"] == size < 65_536
         assert store.check() == []
+
+
+def test_stats_tell_what_compacting_gives_back_and_how_old_readers_are(path: Path) -> None:
+    with ql.open(path, dim=4) as store:
+        ids = [str(i) for i in range(200)]
+        store.add_many(texts=["x" * 400] * 200, ids=ids, vectors=np.ones((200, 4)))
+        store.link_many(ids[:-1], ids[1:], "next")
+        assert store.stats()["oldest_reader_s"] == 0
+        with store.snapshot():
+            assert store.stats()["oldest_reader_s"] > 0
+        with store.transaction() as txn:
+            for id in ids[:150]:
+                txn.forget(id)
+        before = store.stats()["reclaimable_bytes"]
+        assert before["vectors"] == 150 * (64 + 24)
+        assert before["associations"] >= (2 * 150 - 1) * 16
+        assert before["catalog"] > 150 * 400
+        store.compact()
+        after = store.stats()["reclaimable_bytes"]
+        assert (after["vectors"], after["associations"]) == (0, 32)  # A batch has a header.
+        assert after["catalog"] < before["catalog"] / 4

@@ -10,7 +10,7 @@ from sources import ROOT, c_files, package_modules
 
 # From the bottom up. A module may import its own layer (without circles) and the ones before it.
 LAYERS = (
-    "errors records layout locking heads syncing environment",
+    "errors records layout locking heads syncing environment mounts",
     "bindings",
     "kernels hashing regular patterns",
     "vectors associations text catalog tiers selection spiking filters bitmaps embedders"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import quillian as ql
 from conftest import DIM, Letters
+from quillian import mounts
 
 
 def test_open_creates_a_store_that_opens_again(path: Path) -> None:
@@ -241,3 +242,44 @@ def test_a_foreign_file_among_the_vectors_is_left_alone(path: Path) -> None:
     foreign.touch()
     ql.open(path).close()
     assert foreign.exists()
+
+
+def test_a_dimension_given_later_is_recorded_or_refused(path: Path) -> None:
+    ql.open(path, embedder="none").close()
+    with pytest.raises(ql.InvalidError, match="open it for writing"):
+        ql.open(path, dim=8, read_only=True)
+    ql.open(path, dim=8).close()
+    with ql.open(path) as store:
+        assert store.stats()["dim"] == 8
+        with pytest.raises(ql.InvalidError, match="8"):
+            store.add("x", vector=[1, 2, 3])
+    with pytest.raises(ql.InvalidError, match="dim=9"):
+        ql.open(path, dim=9)
+
+
+def test_a_store_on_a_network_file_system_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "file_system", lambda place: ("nfs4", "/home"))
+    with pytest.raises(ql.StorageError, match=r"network file system .nfs4 at /home"):
+        ql.open(path, dim=8)
+    assert not path.exists()
+
+
+def test_iterating_a_closed_snapshot_is_a_closed_error(atlas: ql.Store) -> None:
+    with atlas.snapshot() as view:
+        concepts = view.concepts()
+        next(concepts)
+    with pytest.raises(ql.ClosedError):
+        next(concepts)
+
+
+def test_an_association_named_twice_in_a_batch_leaves_no_data_behind(atlas: ql.Store) -> None:
+    with atlas.transaction() as txn:
+        txn.link_many(["paris"] * 2, ["rome"] * 2, "near", confidences=[0.5, 1.0])
+        txn.link_many(["rome"] * 2, ["paris"] * 2, "near", confidences=[1.0, 0.5])
+    with atlas.snapshot() as view:
+        found = {x.source: x.confidence for x in view.associations() if x.type == "near"}
+        assert found == {"paris": 1.0, "rome": 0.5}
+        kept = [key for key, _ in view.catalog.items("edges")]
+        assert len(kept) == 2  # Of "rome near paris", and of the atlas's "paris capital_of france".
