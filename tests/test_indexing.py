@@ -11,6 +11,7 @@ import pytest
 import quillian as ql
 from numpy.typing import NDArray
 from quillian import indexing
+from quillian.directory import Directory
 
 DIM, ROWS = 16, 3_000
 ASK = """
@@ -183,21 +184,23 @@ def test_a_damaged_index_is_named_scanned_around_and_built_again(
         assert store.check() == []
 
 
-def test_closing_does_not_wait_for_the_curve(path: Path, rows: NDArray[np.float32]) -> None:
+def test_closing_does_not_wait_for_the_curve(
+    path: Path, rows: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[bool] = []
 
     def stopped() -> bool:
         asked.append(True)
         return True
 
+    monkeypatch.setattr(Directory, "index_if_due", lambda *_: None)
     with ql.open(path, dim=DIM) as store:
         store.add_many(vectors=rows)
         directory = store._directory
-        directory.pause_indexing()
         directory.index(timeout=1, threads=1, progress=None, stopped=stopped)
         assert asked == [True]
         with store.snapshot() as view:
-            assert view.head.index_curve == ()
+            assert not view.head.index_curve
             assert view.head.index_rows == ROWS
             assert directory.vectors().index.is_due(view.head)  # Only the curve is missing.
         store.optimize()
