@@ -222,6 +222,21 @@ int ql_graph_rank(const ql_graph_view *view, const uint32_t *seeds, const float 
                   double epsilon, int direction, const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
                   ql_ranks **ranks, ql_cost *cost);
 
+/* Every edge on a walk of at most `hops` edges from any source to any target, each once; both 1: along edges either way. */
+typedef struct ql_walks {
+    uint64_t count;
+    ql_edge *edges;          /* by (source, type, target) */
+    uint32_t partial;        /* 1: budget_edges stopped it; then edges are all that were read, on a walk or not, */
+    uint64_t leaving_count;  /* and every walk not seen leaves the sources' side through one of these nodes */
+    uint32_t *leaving;
+    uint64_t entering_count; /* and comes back to the targets' side through one of these */
+    uint32_t *entering;
+} ql_walks;
+void ql_walks_free(ql_walks *walks);
+int ql_graph_walks(const ql_graph_view *view, const uint32_t *sources, uint32_t sources_count, const uint32_t *targets,
+                   uint32_t targets_count, uint32_t hops, int both, const uint16_t *types, uint32_t types_count,
+                   uint64_t budget_edges, ql_walks **walks, ql_cost *cost);
+
 /* The k shortest simple paths, by edges or (weighted 1) by the sum of weights, which must then not be negative. */
 #define QL_PATHS_MAX 65536 /* k of one call */
 typedef struct ql_paths {

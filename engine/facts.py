@@ -4,23 +4,18 @@ An association is true with probability p = confidence x freshness, independent 
 Freshness is 0 outside of the validity interval, and halves every half-life since its begin if a
 half-life is asked for.  Weight is strength, for spreading; it plays no part here.
 
-All sources are one position of the network, all targets another; both searches go level by level,
-the one with fewer concepts first.  An association u -> v is on a walk of at most h hops from the
-sources to the targets only if u is within a hops of the sources or v within h - a of the targets;
-so `a` levels of one and `h - a` of the other see every one of them.  Where the budget stops the
-searches, every path that was not seen leaves through a concept of the one outer level and comes
-back through one of the other: these `leaks` keep upper bounds true.
+All sources are one position of the network, all targets another; what lies between them is found by
+csrc/walks.c.  Where its budget ends, every path that was not seen leaves through a concept of one
+level and comes back through one of another: these `leaks` keep upper bounds true.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .bindings.edges import EDGE, Edges
+from .bindings.edges import Edges
 from .bindings.graph_view import GraphView
+from .bindings.walks import walks
 from .errors import InvalidError
 
 SOURCE, TARGET = 0, 1
@@ -140,30 +135,6 @@ def facts_of(view: View, edges: Edges, moment: Moment) -> list[Fact]:
     return found
 
 
-class _Front:
-    """One of the two searches: what it has reached, and the associations it has read."""
-
-    def __init__(self, starts: Sequence[int], direction: str) -> None:
-        self.direction = direction
-        self.outer = np.unique(np.asarray(starts, np.uint64))
-        self.reached = self.outer
-        self.edges: list[Edges] = []
-
-    def grow(self, graph: GraphView, types: list[int] | None, budget: int) -> int:
-        """Read the associations of the outer level unless over budget; returns their number."""
-        edges = graph.neighbours(self.outer, direction=self.direction, types=types)[0]
-        if len(edges) > budget:
-            return -1
-        ends = [edges["target"]] if self.direction == "out" else [edges["source"]]
-        if self.direction == "both":
-            ends.append(edges["target"])
-        found = np.unique(np.concatenate(ends).astype(np.uint64))
-        self.outer = np.setdiff1d(found, self.reached, assume_unique=True)
-        self.reached = np.union1d(self.reached, self.outer)
-        self.edges.append(edges)
-        return len(edges)
-
-
 def between(
     view: View,
     sources: Sequence[int],
@@ -184,62 +155,13 @@ def between(
         raise InvalidError(f"want direction 'out' or 'both', got {direction!r}")
     if hops < 1:
         raise InvalidError(f"want hops >= 1, got {hops}")
-    first = _Front(sources, direction)
-    last = _Front(targets, "in" if direction == "out" else "both")
-    stopped = False
-    for _ in range(hops):
-        front = min((first, last), key=lambda x: len(x.outer))
-        if len(front.outer) == 0:
-            break
-        read = front.grow(view.graph, types, budget)
-        if read < 0:
-            stopped = True
-            break
-        budget -= read
-    edges = _distinct([*first.edges, *last.edges])
-    if not stopped:
-        edges = _on_walks(edges, sources, targets, direction == "both", hops)
-    facts = facts_of(view, edges, moment)
-    outside = (first.outer.tolist(), last.outer.tolist()) if stopped else ([], [])
-    return network(facts, sources, targets, both=direction == "both", outside=outside)
-
-
-def _distinct(parts: list[Edges]) -> Edges:
-    edges = np.concatenate(parts) if parts else np.empty(0, EDGE)
-    order = np.lexsort((edges["target"], edges["type"], edges["source"]))
-    edges = edges[order]
-    again = np.zeros(len(edges), np.bool_)
-    again[1:] = True
-    for name in ("source", "type", "target"):
-        again[1:] &= edges[name][1:] == edges[name][:-1]
-    kept: Edges = edges[~again]
-    return kept
-
-
-def _on_walks(
-    edges: Edges, sources: Sequence[int], targets: Sequence[int], both: bool, hops: int
-) -> Edges:
-    """Those on a walk of at most `hops` of them from the sources to the targets."""
-    nodes = np.unique(np.concatenate([edges["source"], edges["target"]]))
-    tails = np.searchsorted(nodes, edges["source"])
-    heads = np.searchsorted(nodes, edges["target"])
-    if both:
-        tails, heads = np.concatenate([tails, heads]), np.concatenate([heads, tails])
-    away = _levels(tails, heads, np.isin(nodes, sources), hops)
-    left = _levels(heads, tails, np.isin(nodes, targets), hops)
-    useful = away[tails] + 1 + left[heads] <= hops
-    if both:
-        useful = useful[: len(edges)] | useful[len(edges) :]
-    kept: Edges = edges[useful]
-    return kept
-
-
-def _levels(
-    tails: NDArray[np.int64], heads: NDArray[np.int64], starts: NDArray[np.bool_], hops: int
-) -> NDArray[np.int64]:
-    """Fewest hops from the starts to each position; hops + 1 for further away."""
-    levels = np.where(starts, 0, hops + 1).astype(np.int64)
-    for level in range(hops):
-        reached = heads[levels[tails] == level]
-        levels[reached[levels[reached] > level]] = level + 1
-    return levels
+    found = walks(
+        view.graph, sources, targets, hops, both=direction == "both", types=types, budget=budget
+    )
+    return network(
+        facts_of(view, found.edges, moment),
+        sources,
+        targets,
+        both=direction == "both",
+        outside=(found.leaving.tolist(), found.entering.tolist()),
+    )
