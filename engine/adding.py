@@ -92,7 +92,8 @@ class Adding(Snapshot):
     ) -> Nodes:
         """Add n concepts from columns; returns their node numbers (n,) uint64.
 
-        Columns are lists, NumPy or Arrow arrays, or iterators; sources and kinds may be one str.
+        Columns are lists, NumPy or Arrow arrays, pandas Series, or iterators; data may be a data
+        frame, whose rows become metadata; sources and kinds may be one str.
         vectors (n, dim), or a list in which None means "embed the text".  All rows are checked
         before any is written.  Identical texts are embedded once.
         """

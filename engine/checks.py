@@ -6,6 +6,7 @@ The table of bad input in docs/guarantees.md is this file in prose.
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import msgpack
@@ -72,7 +73,10 @@ def aliases(value: Any) -> tuple[str, ...]:
 
 
 def data(value: Any) -> dict[str, Any]:
-    """Metadata: a dictionary of JSON values (str keys, finite numbers), at most 1 MiB packed."""
+    """Metadata: a dictionary of JSON values (str keys, finite numbers), at most 1 MiB packed.
+
+    Dates and times become ISO 8601 texts, which compare as they do.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -106,6 +110,8 @@ def _json(value: Any, depth: int) -> Any:
         if any(not isinstance(key, str) for key in value):
             raise InvalidError(f"want data with str keys, got {list(value)[:5]}")
         return {key: _json(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, date):  # Also a datetime, and a Timestamp of pandas.
+        return value.isoformat()
     if hasattr(value, "item") and getattr(value, "shape", None) == ():  # A NumPy scalar.
         return _json(value.item(), depth)
     raise InvalidError(f"want JSON values in data, got {type(value).__name__}")
@@ -189,8 +195,13 @@ def column(values: Any, n: int, what: str) -> list[Any]:
 
 
 def listed(values: Any) -> list[Any]:
-    """Any column-like thing as a list."""
-    for method in ("to_pylist", "tolist"):  # Arrow; NumPy and pandas.
-        if hasattr(values, method):
-            return list(getattr(values, method)())
-    return list(values)
+    """Any column-like thing as a list; a data frame as its rows, without what is missing."""
+    if hasattr(values, "to_pylist"):  # Arrow.
+        return list(values.to_pylist())
+    if hasattr(values, "notna"):  # pandas.
+        plain = values.astype(object).where(values.notna(), None)
+        if not hasattr(plain, "columns"):
+            return list(plain.tolist())
+        rows = plain.to_dict("records")
+        return [{k: v for k, v in row.items() if v is not None} for row in rows]
+    return list(values.tolist() if hasattr(values, "tolist") else values)
