@@ -80,7 +80,7 @@ def show(found: "Answer") -> None:
         for link in found.overturn.links:
             click.echo(f"  x {link}  ({link.p:.2f})")
     for conflict in found.conflicts:
-        click.echo(f"  conflict ({conflict.kind})")
+        click.echo(f"  conflict, {conflict}")
     if len(found.candidates) > 1:
         click.echo()
         rendering.heading("other candidates")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         StorageError,
     )
     from .evidence import Belief
+    from .explanations import Explanation
     from .judgement import Declared, Thresholds
     from .keeping import restore
     from .operators import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         Distinct,
         Diverse,
         Expand,
+        Explain,
         Fuse,
         Gate,
         Intersect,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         Words,
     )
     from .query import Operator, Query
+    from .receipts import Receipt
     from .records import Association, Concept
     from .selection import Question, Selection
     from .snapshot import Snapshot
@@ -93,6 +96,8 @@ __all__ = [
     "Diverse",
     "EmbedderError",
     "Expand",
+    "Explain",
+    "Explanation",
     "Fuse",
     "Gate",
     "Intersect",
@@ -111,6 +116,7 @@ __all__ = [
     "Question",
     "QuillianError",
     "ReadOnlyError",
+    "Receipt",
     "Selection",
     "Snapshot",
     "Spike",
@@ -132,12 +138,14 @@ __all__ = [
 _HOMES = {
     "asking": "Answer",
     "evidence": "Belief",
+    "explanations": "Explanation",
     "judgement": "Declared Thresholds",
     "keeping": "restore",
     "operators": "Above All AsOf Believe Between Boundary Calibrated Communities Conflicts "
-    "Consensus Cut Derive Distinct Diverse Expand Fuse Gate Intersect Named Near "
+    "Consensus Cut Derive Distinct Diverse Expand Explain Fuse Gate Intersect Named Near "
     "Overturn Pack Paths Spike Subtract Tie Top Trust Verify Where Words",
     "query": "Operator Query",
+    "receipts": "Receipt",
     "records": "Association Concept",
     "selection": "Question Selection",
     "snapshot": "Snapshot",

@@ -15,17 +15,21 @@ Source of 2: Gutierrez et al. 2024 (HippoRAG), here without a model at indexing.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from . import evidence
 from .bindings.ranks import rank_near
-from .evidence import Belief, Overturning
+from .errors import InvalidError
+from .evidence import Belief, Clash, Link, Overturning
+from .explanations import Explanation, explained
 from .extraction import singular
 from .facts import BUDGET_FACTS
-from .judgement import Conflict, Declared, Thresholds, Triple, conflicts
+from .judgement import Declared, Thresholds, Triple, conflicts
 from .learning import MENTIONS
 from .mentions import known_by, mentioned
+from .receipts import Receipt, receipt
 from .selection import Selection
 from .snapshot import Snapshot
 
@@ -67,6 +71,7 @@ class Answer:
     belief: that of the first candidate.  overturn: what must go for it to be no answer.
     conflicts: associations on its paths that cannot all hold.  reasons: why to abstain; empty: the
     first candidate is the answer.  cost: associations read.  version: the snapshot's number.
+    receipt: what the belief was computed from.
     """
 
     question: str
@@ -75,10 +80,20 @@ class Answer:
     anchors: tuple[str, ...]
     belief: Belief | None
     overturn: Overturning | None
-    conflicts: tuple[Conflict, ...]
+    conflicts: tuple[Clash, ...]
     reasons: tuple[str, ...]
     cost: dict[str, int]
     version: int
+    receipt: Receipt | None
+
+    def explain(self) -> Explanation:
+        """The evidence of the first candidate: `text()`, `to_json()`, `svg()`, and the receipt that
+        it can be computed from again.  InvalidError where there is no candidate."""
+        if not self.candidates or self.belief is None:
+            raise InvalidError(f"there is nothing to explain: {'; '.join(self.reasons)}")
+        name = self.candidates[0].name
+        title = f"not said ({'; '.join(self.reasons)}): {name}" if self.reasons else name
+        return explained(title, self.belief, self.overturn, self.conflicts, self.receipt)
 
     @property
     def abstains(self) -> bool:
@@ -105,18 +120,18 @@ def answer(
     candidates, read = _candidates(view, question, anchors, k)
     belief = candidates[0].belief if candidates else None
     reasons = _reasons(anchors, candidates, gate)
-    overturn = None
-    if candidates and anchors and not reasons:
-        goal = view.node(candidates[0].id)
-        net = evidence.seen(
-            view,
-            [x for x in anchors if x != goal],
-            [goal],
-            types=candidates[0].types,
-            hops=CANDIDATE_HOPS,
-            direction="both",
-        )
-        overturn = evidence.overturn(view, net, threshold=gate.belief * (1 - 1e-9))
+    overturn = kept = None
+    if candidates:
+        how: dict[str, Any] = {
+            "types": candidates[0].types,
+            "hops": CANDIDATE_HOPS,
+            "direction": "both",
+        }
+        ends = _starts(question, anchors), [view.node(candidates[0].id)]
+        kept = receipt(view, *ends, **how)
+        if not reasons:
+            net = evidence.seen(view, *ends, **how)
+            overturn = evidence.overturn(view, net, threshold=gate.belief * (1 - 1e-9))
     return Answer(
         question,
         tuple(candidates),
@@ -128,6 +143,7 @@ def answer(
         tuple(reasons),
         {"ranked": ranked, "facts": read},
         view.version,
+        kept,
     )
 
 
@@ -216,7 +232,7 @@ def _candidates(
         read += reached.edges_touched
         goals = [x for x in reached.nodes.tolist() if x not in anchors]
         goals = goals[: 8 * CANDIDATES_MAX]
-    starts = anchors[:1] if _yes_no(question) and len(anchors) > 1 else anchors
+    starts = _starts(question, anchors)
     spoken = set(_cues(types, question))
     ranked = []
     for goal in goals:
@@ -243,6 +259,11 @@ def _candidates(
     return candidates, read
 
 
+def _starts(question: str, anchors: Sequence[int]) -> Sequence[int]:
+    """Where evidence starts: from all that is named, or from the first if the rest is asked for."""
+    return anchors[:1] if _yes_no(question) and len(anchors) > 1 else anchors
+
+
 def _yes_no(question: str) -> bool:
     """Whether a question asks if something is so."""
     first = _WORD.match(question.strip().casefold())
@@ -260,16 +281,17 @@ def _reasons(
     return gate.reasons(belief.lower, len(belief.paths))
 
 
-def _conflicts(view: Snapshot, belief: Belief | None, declared: Declared) -> tuple[Conflict, ...]:
+def _conflicts(view: Snapshot, belief: Belief | None, declared: Declared) -> tuple[Clash, ...]:
     """Conflicts among the associations at the concepts of the answer's paths."""
     nodes = sorted(
         {view.node(x) for path in (belief.paths if belief else ()) for x in path.concepts}
     )
     edges = view.graph.neighbours(nodes, direction="both")[0]
-    facts = {
-        Triple(source, view.type_name(type), target, details.get("since"), details.get("until"))
-        for (source, target, type, _, _), details in zip(
-            edges.tolist(), view.details(edges), strict=True
+    known: dict[Triple, Link] = {}
+    for fact, details in zip(evidence.facts_at(view, edges), view.details(edges), strict=True):
+        link = evidence.as_link(view, fact)
+        triple = Triple(
+            fact.source, link.type, fact.target, details.get("since"), details.get("until")
         )
-    }
-    return tuple(conflicts(facts, declared))
+        known[triple] = link
+    return tuple(Clash(x.kind, known[x.first], known[x.second]) for x in conflicts(known, declared))

@@ -4,6 +4,7 @@ belief.py works on numbers; here are its answers as a reader wants them, for any
 Every path and cut cites associations of the view, so that anyone can look them up.
 """
 
+import heapq
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,15 @@ HOPS = 4
 SETS_MAX = 500
 
 
-class View(Protocol):
+class Naming(Protocol):
+    """What names concepts and types by their numbers."""
+
+    def type_name(self, number: int) -> str: ...
+
+    def get(self, key: int) -> Concept: ...
+
+
+class View(Naming, Protocol):
     """What is needed of a snapshot."""
 
     @property
@@ -34,10 +43,6 @@ class View(Protocol):
     def details(self, edges: Edges) -> list[dict[str, Any]]: ...
 
     def type_numbers(self) -> dict[str, int]: ...
-
-    def type_name(self, number: int) -> str: ...
-
-    def get(self, key: int) -> Concept: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,18 @@ class Overturning:
     possible: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two associations that cannot both hold, and the promise that one of them breaks."""
+
+    kind: str
+    first: Link
+    second: Link
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.first} and {self.second}"
+
+
 def seen(
     view: View,
     sources: Sequence[int],
@@ -138,6 +155,54 @@ def seen(
         direction=direction,
         budget=budget,
     )
+
+
+def networks(
+    view: View, starts: Sequence[int], targets: Sequence[int], **how: Any
+) -> list[Network]:
+    """What leads from each start to all targets, as `seen`; nothing where there are no targets."""
+    return [seen(view, [start], targets, **how) for start in starts] if targets else []
+
+
+def reached(
+    view: View,
+    sources: Sequence[int],
+    k: int,
+    *,
+    types: Sequence[str] | None = None,
+    hops: int = HOPS,
+    direction: str = "out",
+    budget: int = BUDGET_FACTS,
+) -> tuple[list[int], bool]:
+    """The k other concepts with the best paths from the sources; whether a budget left some unseen.
+
+    Equal supports: fewer associations, then the smaller node.  Level by level: a path is followed
+    on only while one that goes on could still be among the k best, as no support rises on the way.
+    """
+    numbers = type_numbers(types, view.type_numbers())
+    best: dict[int, tuple[float, int]] = dict.fromkeys(sources, (-1.0, 0))
+    level = dict(best)
+    for hop in range(1, hops + 1):
+        edges = view.graph.neighbours(sorted(level), direction=direction, types=numbers)[0]
+        if len(edges) > budget:
+            return _best_of(best, sources, k), True
+        budget -= len(edges)
+        new: dict[int, tuple[float, int]] = {}
+        for fact in facts_at(view, edges):
+            ends = [(fact.source, fact.target), (fact.target, fact.source)]
+            for tail, head in ends if direction == "both" else ends[:1]:
+                key = level[tail][0] * fact.p if tail in level else 0.0, hop
+                if key < min(new.get(head, (0.0, 0)), best.get(head, (0.0, 0))):
+                    new[head] = key
+        best |= new
+        last = [best[node] for node in _best_of(best, sources, k)][k - 1 : k]
+        level = {x: key for x, key in new.items() if not last or (key[0], hop + 1) <= last[0]}
+    return _best_of(best, sources, k), False
+
+
+def _best_of(keys: dict[int, tuple[float, int]], sources: Sequence[int], k: int) -> list[int]:
+    known = set(sources)
+    return heapq.nsmallest(k, (x for x in keys if x not in known), key=lambda x: (keys[x], x))
 
 
 def facts_at(view: View, edges: Edges) -> list[Fact]:
@@ -179,7 +244,7 @@ def believe(
     return belief_of(view, seen(view, sources, targets, **how), cases)
 
 
-def belief_of(view: View, net: Network, cases: int = belief.CASES) -> Belief:
+def belief_of(view: Naming, net: Network, cases: int = belief.CASES) -> Belief:
     """The belief in a network, with its paths and its cut named."""
     limits = belief.bounds(net, cases)
     cut = belief.critical_cut(net)
@@ -194,7 +259,9 @@ def belief_of(view: View, net: Network, cases: int = belief.CASES) -> Belief:
     )
 
 
-def overturn(view: View, net: Network, *, threshold: float = 0.0, by: str = "count") -> Overturning:
+def overturn(
+    view: Naming, net: Network, *, threshold: float = 0.0, by: str = "count"
+) -> Overturning:
     """What to remove for an upper bound at or below the threshold; at 0, no path is left.
 
     by: the fewest associations ("count"), or the most doubtful ("doubt"): the set likeliest to be
@@ -232,13 +299,13 @@ def _fewer(net: Network, cut: list[int], threshold: float, by: str) -> list[int]
     return cut
 
 
-def as_link(view: View, fact: Fact) -> Link:
+def as_link(view: Naming, fact: Fact) -> Link:
     """A fact with names."""
     ends = view.get(fact.source).id, view.get(fact.target).id
     return Link(ends[0], view.type_name(fact.type), ends[1], fact.p)
 
 
-def as_path(view: View, net: Network, chain: Chain) -> Path:
+def as_path(view: Naming, net: Network, chain: Chain) -> Path:
     """A chain of facts with names."""
     links = tuple(as_link(view, net.facts[i]) for i in chain.facts)
     at, names = SOURCE, []

@@ -103,6 +103,18 @@ class Query(Operator[View]):
         return cls(*parameters["operators"])
 
 
+def set_tuples(operator: object, *names: str) -> None:
+    """Make these fields of a frozen operator tuples; a key given alone is a tuple of one.
+
+    JSON and users have lists; hashing wants tuples.  None stays None.
+    """
+    for name in names:
+        value = getattr(operator, name)
+        if value is not None:
+            alone = isinstance(value, str | int)
+            object.__setattr__(operator, name, (value,) if alone else tuple(value))
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Operator):
         return value.to_dict()

@@ -78,6 +78,50 @@ def test_paths_operator_names_the_best_way(atlas: ql.Store) -> None:
     assert found.columns["others"][europe] == "paris -capital_of-> france -part_of-> europe"
 
 
+def test_paths_to_whatever_is_reached_equal_networkx(store: ql.Store) -> None:
+    graph = worlds(store, 12, 0.2, 5)
+    for direction in ("out", "both"):
+        ways = graph if direction == "out" else graph.to_undirected(as_view=True)
+        best: dict[str, float] = {}
+        for target in range(1, 12):
+            for path in networkx.all_simple_paths(ways, 0, target, cutoff=3):
+                choices = [
+                    max(
+                        graph.edges[edge]["p"] for edge in (pair, pair[::-1]) if edge in graph.edges
+                    )
+                    if direction == "both"
+                    else graph.edges[pair]["p"]
+                    for pair in itertools.pairwise(path)
+                ]
+                best[str(target)] = max(best.get(str(target), 0.0), math.prod(choices))
+        wanted = sorted(best.items(), key=lambda x: -x[1])
+        for k in (1, 3, 20):
+            way = ql.Paths(k=k, hops=3, direction=direction)
+            found = store.run(ql.Query(ql.Named("0"), way))
+            assert [row.id for row in found] == [id for id, _ in wanted[:k]]
+            assert found.scores.tolist() == pytest.approx([p for _, p in wanted[:k]])
+
+
+@pytest.mark.parametrize("kind", [ql.Believe, ql.Consensus])
+def test_improving_answers_end_in_the_batch_answer(store: ql.Store, kind: Any) -> None:
+    worlds(store, 14, 0.25, 6)
+    operator = kind(to=("1",), hops=6, cases=40)
+    with store.snapshot() as view:
+        everything = ql.Selection.everything(view)
+        steps = list(operator.improve(view, everything))
+        last = operator.apply(view, everything)
+    assert len(steps) > 3
+    assert (steps[-1].ids == last.ids).all()
+    assert (steps[-1].scores == last.scores).all()
+    for name, values in last.columns.items():
+        assert (steps[-1].columns[name] == values).all()
+    for before, after in itertools.pairwise(steps):
+        first, then = np.argsort(before.ids), np.argsort(after.ids)
+        assert (before.scores[first] <= after.scores[then]).all()
+        if kind is ql.Believe:
+            assert (before.columns["upper"][first] >= after.columns["upper"][then]).all()
+
+
 def test_believe_operator_ranks_rows(atlas: ql.Store) -> None:
     found = atlas.run(ql.Query(ql.All(), ql.Believe(to=("europe",), hops=2)))
     assert [row.id for row in found] == ["france", "rome", "italy", "europe", "paris"]

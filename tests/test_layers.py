@@ -17,11 +17,11 @@ LAYERS = (
     " bundle reading cutting coherence calibration indexing background checks drafts"
     " ledgers plasticity memories genomes blobs"
     " checkpoints connectomes rasters"
-    " facts severing belief evidence judgement extraction mentions rules",
+    " facts severing belief evidence receipts explanations judgement extraction mentions rules",
     "logs manifests",
     "directory",
     "snapshot",
-    "query adding linking learning transaction checking copying compacting repairing",
+    "query bounding adding linking learning transaction checking copying compacting repairing",
     "operators asking",
     "store keeping",
     "ingesting exporting conditions diagnosing networkx_backend",  # Whole jobs on a store.

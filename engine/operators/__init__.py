@@ -5,6 +5,7 @@ from .cutting import Boundary, Cut, Tie
 from .deriving import Derive
 from .disputing import Conflicts, Verify
 from .expanding import Expand
+from .explaining import Explain
 from .filtering import Above, Top, Where
 from .finding import All, Named, Near
 from .fusing import Fuse, Intersect, Subtract
@@ -32,6 +33,7 @@ __all__ = [
     "Distinct",
     "Diverse",
     "Expand",
+    "Explain",
     "Fuse",
     "Gate",
     "Intersect",

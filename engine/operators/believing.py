@@ -1,12 +1,16 @@
 """Believing: Paths, Believe, Overturn. What leads to an answer, how surely, what it hangs on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .. import belief, evidence
+from ..belief import Bounds
+from ..bounding import Bounding
 from ..errors import InvalidError
-from ..query import Operator
+from ..facts import Network
+from ..query import Operator, set_tuples
 from ..selection import Selection, as_rows
 from ..snapshot import Key, Snapshot
 
@@ -18,6 +22,7 @@ UNSHAKEN = 1 << 24
 class Paths(Operator[Snapshot]):
     """The concepts `to` (ids or node numbers), by the best path that leads there from the rows.
 
+    Without `to`: the k concepts that the rows lead to best.
     Scores: the support of the best simple path of at most `hops` associations, the product of their
     probabilities (confidence x freshness), in (0, 1]; concepts that no path reaches are left out,
     and 1 for one that is itself a row.  Columns: `paths` (how many, at most k), `best` and `others`
@@ -32,12 +37,16 @@ class Paths(Operator[Snapshot]):
     direction: str = "out"
 
     def __post_init__(self) -> None:
-        _set_tuples(self)
+        set_tuples(self, "to", "types")
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         starts = selection.ids.tolist()
         rows, scores, shown, partial, read = [], [], [], False, 0
         targets = sorted({view.existing(key) for key in self.to}) if starts else []
+        if starts and not targets:
+            targets, partial = evidence.reached(
+                view, starts, self.k, hops=self.hops, types=self.types, direction=self.direction
+            )
         for target in targets:
             if target in set(starts):
                 rows.append((target, target))
@@ -78,13 +87,14 @@ class Paths(Operator[Snapshot]):
 
 
 @dataclass(frozen=True)
-class Believe(Operator[Snapshot]):
+class Believe(Bounding, Operator[Snapshot]):
     """The rows, by how surely associations that hold lead from each to the concepts `to`.
 
     Scores: a lower bound of the probability, in [0, 1].  Columns: those of the rows, `upper` (an
     upper bound), `support` (of the best path), `paths` (how many share no association), `cut` (on
     how many associations all depends).  Bounds: see quillian.belief.  cases: effort to sharpen
-    them.  direction: "out" follows associations from the rows, "both" either way.
+    them; `improve` yields the answer as they sharpen.  direction: "out" follows associations from
+    the rows, "both" either way.
     """
 
     to: tuple[Key, ...] = ()
@@ -93,30 +103,17 @@ class Believe(Operator[Snapshot]):
     direction: str = "out"
     cases: int = belief.CASES
 
-    def __post_init__(self) -> None:
-        _set_tuples(self)
-
-    def apply(self, view: Snapshot, selection: Selection) -> Selection:
-        targets = sorted({view.existing(key) for key in self.to})
+    def _answer(
+        self, selection: Selection, nets: Sequence[Network], limits: Sequence[Bounds]
+    ) -> Selection:
         n = len(selection)
         found = {x: np.zeros(n) for x in ("lower", "upper", "support", "paths", "cut", "facts")}
-        partial = False
-        for row, node in enumerate(selection.ids.tolist() if targets else ()):
-            net = evidence.seen(
-                view,
-                [node],
-                targets,
-                hops=self.hops,
-                types=self.types,
-                direction=self.direction,
-            )
-            limits = belief.bounds(net, self.cases)
+        for row, (net, bounds) in enumerate(zip(nets, limits, strict=True)):
             chains = belief.disjoint_chains(net)
             best = 1.0 if net.joined else chains[0].support if chains else 0.0
-            found["lower"][row], found["upper"][row] = limits.lower, limits.upper
+            found["lower"][row], found["upper"][row] = bounds.lower, bounds.upper
             found["support"][row], found["paths"][row] = best, len(chains)
             found["cut"][row], found["facts"][row] = len(belief.critical_cut(net)), len(net.facts)
-            partial = partial or net.partial
         return selection.derive(
             repr(self),
             selection.ids,
@@ -130,7 +127,7 @@ class Believe(Operator[Snapshot]):
                 "cut": found["cut"].astype(np.int64),
             },
             cost={"facts": int(found["facts"].sum())},
-            partial=partial,
+            partial=any(net.partial for net in nets),
         )
 
 
@@ -152,45 +149,37 @@ class Overturn(Operator[Snapshot]):
     direction: str = "out"
 
     def __post_init__(self) -> None:
-        _set_tuples(self)
+        set_tuples(self, "to", "types")
         if self.by not in ("count", "doubt"):
             raise InvalidError(f"want by 'count' or 'doubt', got {self.by!r}")
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
-        targets = sorted({view.existing(key) for key in self.to})
-        sizes, sets, left, facts = [], [], [], 0
-        for node in selection.ids.tolist():
-            net = evidence.seen(
-                view,
-                [node],
-                targets,
-                hops=self.hops,
-                types=self.types,
-                direction=self.direction,
-            )
+        n = len(selection)
+        sizes, left, facts = np.zeros(n, np.float32), np.zeros(n), 0
+        sets = [""] * n
+        nets = evidence.networks(
+            view,
+            selection.ids.tolist(),
+            sorted({view.existing(key) for key in self.to}),
+            hops=self.hops,
+            types=self.types,
+            direction=self.direction,
+        )
+        for row, net in enumerate(nets):
             found = evidence.overturn(view, net, threshold=self.threshold, by=self.by)
             facts += len(net.facts)
-            sizes.append(len(found.links) if found.possible else UNSHAKEN)
-            sets.append("\n".join(map(str, found.links)))
-            left.append(found.after.upper)
+            sizes[row] = len(found.links) if found.possible else UNSHAKEN
+            sets[row] = "\n".join(map(str, found.links))
+            left[row] = found.after.upper
         return selection.derive(
             repr(self),
             selection.ids,
-            np.array(sizes, np.float32),
-            np.arange(len(selection), dtype=np.int64),
+            sizes,
+            np.arange(n, dtype=np.int64),
             columns={
                 **selection.columns,
                 "overturn": np.array(sets, np.str_),
-                "left": np.array(left, np.float64),
+                "left": left,
             },
             cost={"facts": facts},
         )
-
-
-def _set_tuples(operator: Paths | Believe | Overturn) -> None:
-    """JSON and users have lists; hashing wants tuples, and one key may be given alone."""
-    if isinstance(operator.to, str | int):
-        object.__setattr__(operator, "to", (operator.to,))
-    object.__setattr__(operator, "to", tuple(operator.to))
-    if operator.types is not None:
-        object.__setattr__(operator, "types", tuple(operator.types))

@@ -1,12 +1,16 @@
 """Judging: Consensus, Gate, Trust, Calibrated. From bounds to what may be said."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from .. import belief, evidence
+from ..belief import Bounds
+from ..bounding import Bounding
 from ..errors import InvalidError
+from ..facts import Network
 from ..judgement import Thresholds, mapped, trust
 from ..query import Operator
 from ..selection import Selection
@@ -14,47 +18,40 @@ from ..snapshot import Key, Snapshot
 
 
 @dataclass(frozen=True)
-class Consensus(Operator[Snapshot]):
+class Consensus(Bounding, Operator[Snapshot]):
     """The rows as rival answers, by the independent evidence that leads from each to all of `to`.
 
     Evidence is the set of associations on the way, each counted once however many paths use it.
     Scores: a lower bound of the probability that they lead there, in [0, 1].  Columns: those of the
     rows, `independent` (paths that share no association), `agreed` (whether two or more do: one
-    path is no consensus).  types, hops, direction: as for Believe.
+    path is no consensus).  types, hops, direction, cases, improve: as for Believe.
     """
 
     to: tuple[Key, ...] = ()
     hops: int = evidence.HOPS
     types: tuple[str, ...] | None = None
     direction: str = "both"
+    cases: int = belief.CASES
 
-    def __post_init__(self) -> None:
-        if isinstance(self.to, str | int):
-            object.__setattr__(self, "to", (self.to,))
-        object.__setattr__(self, "to", tuple(self.to))
-        if self.types is not None:
-            object.__setattr__(self, "types", tuple(self.types))
-
-    def apply(self, view: Snapshot, selection: Selection) -> Selection:
-        targets = sorted({view.existing(key) for key in self.to})
+    def _answer(
+        self, selection: Selection, nets: Sequence[Network], limits: Sequence[Bounds]
+    ) -> Selection:
         n = len(selection)
-        scores, paths, facts = np.zeros(n, np.float32), np.zeros(n, np.int64), 0
-        for row, node in enumerate(selection.ids.tolist() if targets else ()):
-            net = evidence.seen(
-                view,
-                [node],
-                targets,
-                hops=self.hops,
-                types=self.types,
-                direction=self.direction,
-            )
-            scores[row] = belief.bounds(net).lower
+        scores, paths = np.zeros(n, np.float32), np.zeros(n, np.int64)
+        for row, (net, bounds) in enumerate(zip(nets, limits, strict=True)):
+            scores[row] = bounds.lower
             paths[row] = len(belief.disjoint_chains(net))
-            facts += len(net.facts)
         columns = {**selection.columns, "independent": paths, "agreed": paths >= 2}
         rows = np.arange(n, dtype=np.int64)
-        cost = {"facts": facts}
-        return selection.derive(repr(self), selection.ids, scores, rows, columns=columns, cost=cost)
+        return selection.derive(
+            repr(self),
+            selection.ids,
+            scores,
+            rows,
+            columns=columns,
+            cost={"facts": sum(len(net.facts) for net in nets)},
+            partial=any(net.partial for net in nets),
+        )
 
 
 @dataclass(frozen=True)
