@@ -5,18 +5,18 @@ brackets are variables.  A derived fact's p is the greatest product of its premi
 derivations, so that no further rule or fact, in whatever order, lowers it.  Negated premises are
 of types settled in a lower stratum, and hold if there is no such fact.
 
-The greatest products are settled best first, as Dijkstra's distances are: a fact taken from the
-heap has its final p, since every product of more premises is at most as great (Knuth 1977).  Each
-rule meets a settled fact at each of its premises and joins the others through indexes.
+Facts are columns per type, and rules are joins of them: see chaining.py.
 """
 
-import heapq
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from .chaining import Table, settle
 from .errors import InvalidError
 
 _ATOM = re.compile(r"\s*(not\s+)?(\w+)\s*\(\s*(\w+)\s*,\s*(\w+)\s*\)\s*")
@@ -87,18 +87,81 @@ def parse(text: str) -> Rule:
     return rule
 
 
-def derive(given: Mapping[Known, float], rules: Sequence[Rule]) -> dict[Known, Derived]:
+class Closure(Mapping[Known, Derived]):
+    """Facts that hold, with the best derivation of each; columns until one is looked at."""
+
+    def __init__(self, given: Mapping[Known, float], rules: Sequence[Rule]) -> None:
+        self.rules = sorted(rules, key=str)  # So that no order decides between equal derivations.
+        ends = np.array([(x.source, x.target) for x in given], np.int64).reshape(-1, 2)
+        nodes, flat = np.unique(ends, return_inverse=True)
+        self._nodes: list[int] = nodes.tolist()
+        self._place = {node: place for place, node in enumerate(self._nodes)}
+        self._count = max(len(nodes), 1)
+        keys = flat.reshape(-1, 2) @ np.array([self._count, 1])
+        places: dict[str, list[int]] = defaultdict(list)
+        for place, fact in enumerate(given):
+            places[fact.type].append(place)
+        for rule in rules:
+            for atom in (rule.head, *rule.body, *rule.absent):
+                places[atom.type]
+        p = np.array(list(given.values()), np.float64)
+        width = max((len(rule.body) for rule in rules), default=0)
+        self._tables = {
+            type: Table.given(keys[at], p[at], width)
+            for type, some in sorted(places.items())
+            for at in [np.array(some, np.int64)]
+        }
+        levels = _strata(rules)
+        for level in sorted(set(levels.values())):
+            chosen = [(i, x) for i, x in enumerate(self.rules) if levels[x.head.type] == level]
+            settle(self._tables, chosen, self._count)
+
+    def __len__(self) -> int:
+        return sum(len(table.keys) for table in self._tables.values())
+
+    def __iter__(self) -> Iterator[Known]:
+        for type, table in self._tables.items():
+            for key in table.keys.tolist():
+                yield self._known(type, key)
+
+    def __getitem__(self, fact: Known) -> Derived:
+        source, target = self._place.get(fact.source), self._place.get(fact.target)
+        table = self._tables.get(fact.type)
+        if table is None or source is None or target is None:
+            raise KeyError(fact)
+        row = int(table.find(np.array([source * self._count + target]))[0])
+        if row < 0:
+            raise KeyError(fact)
+        premises: list[int] = table.premises[row].tolist()
+        return self._derived(float(table.p[row]), int(table.rule[row]), premises)
+
+    def derived(self) -> Iterator[tuple[Known, Derived]]:
+        """The facts that were not given, or are surer than they were given."""
+        for type, table in self._tables.items():
+            rows = np.flatnonzero(table.rule >= 0)
+            keys, chances = table.keys[rows].tolist(), table.p[rows].tolist()
+            because = zip(table.rule[rows].tolist(), table.premises[rows].tolist(), strict=True)
+            for key, p, (number, premises) in zip(keys, chances, because, strict=True):
+                yield self._known(type, key), self._derived(p, number, premises)
+
+    def _known(self, type: str, key: int) -> Known:
+        source, target = divmod(key, self._count)
+        return Known(self._nodes[source], type, self._nodes[target])
+
+    def _derived(self, p: float, number: int, premises: Sequence[int]) -> Derived:
+        if number < 0:
+            return Derived(p)
+        rule = self.rules[number]
+        known = [self._known(x.type, key) for x, key in zip(rule.body, premises, strict=False)]
+        return Derived(p, rule, tuple(known))
+
+
+def derive(given: Mapping[Known, float], rules: Sequence[Rule]) -> Closure:
     """All facts that hold, given ones too, with the best derivation of each.
 
     given: facts with p in (0, 1].  Raises InvalidError if negation goes around in a circle.
     """
-    facts = {fact: Derived(p) for fact, p in given.items()}
-    levels = _strata(rules)
-    for level in sorted(set(levels.values())):
-        chosen = [rule for rule in rules if levels[rule.head.type] == level]
-        if chosen:
-            facts = _settle(facts, chosen)
-    return facts
+    return Closure(given, rules)
 
 
 def _strata(rules: Sequence[Rule]) -> dict[str, int]:
@@ -113,87 +176,3 @@ def _strata(rules: Sequence[Rule]) -> dict[str, int]:
         if level == before:
             return level
     raise InvalidError("want rules in which no type depends on its own absence")
-
-
-class _Index:
-    """Settled facts by type, and by type and either end."""
-
-    def __init__(self) -> None:
-        self.p: dict[Known, float] = {}
-        self._of: dict[tuple[str, int | None, int | None], list[Known]] = defaultdict(list)
-
-    def add(self, fact: Known, p: float) -> None:
-        self.p[fact] = p
-        for key in ((None, None), (fact.source, None), (None, fact.target)):
-            self._of[fact.type, *key].append(fact)
-
-    def matching(self, type: str, source: int | None, target: int | None) -> Sequence[Known]:
-        if source is not None and target is not None:
-            fact = Known(source, type, target)
-            return (fact,) if fact in self.p else ()
-        return self._of.get((type, source, target), ())
-
-
-def _settle(facts: dict[Known, Derived], rules: Sequence[Rule]) -> dict[Known, Derived]:
-    """The least fixpoint of one stratum, settled best first."""
-    best = dict(facts)
-    heap = [(-known.p, fact) for fact, known in facts.items()]
-    heapq.heapify(heap)
-    index = _Index()
-    meeting: dict[str, list[tuple[Rule, int]]] = defaultdict(list)
-    for rule in rules:
-        for place, atom in enumerate(rule.body):
-            meeting[atom.type].append((rule, place))
-    while heap:
-        p, fact = heapq.heappop(heap)
-        if fact in index.p:
-            continue
-        index.add(fact, -p)
-        for rule, place in meeting.get(fact.type, ()):
-            for values, premises in _joined(rule, place, fact, index):
-                made = Known(values[rule.head.source], rule.head.type, values[rule.head.target])
-                chance = 1.0
-                for premise in premises:
-                    chance *= index.p[premise]
-                gone = any(
-                    Known(values[x.source], x.type, values[x.target]) in facts for x in rule.absent
-                )
-                if made not in index.p and not gone and (
-                    made not in best or best[made].p < chance
-                ):  # fmt: skip
-                    best[made] = Derived(chance, rule, premises)
-                    heapq.heappush(heap, (-chance, made))
-    return best
-
-
-def _joined(
-    rule: Rule, place: int, fact: Known, index: _Index
-) -> Iterator[tuple[dict[str, int], tuple[Known, ...]]]:
-    """Every way in which settled facts are the premises of a rule, one of them given."""
-
-    def extend(
-        at: int, values: dict[str, int], premises: tuple[Known, ...]
-    ) -> Iterator[tuple[dict[str, int], tuple[Known, ...]]]:
-        if at == len(rule.body):
-            yield values, premises
-            return
-        atom = rule.body[at]
-        ends = values.get(atom.source), values.get(atom.target)
-        found = (fact,) if at == place else index.matching(atom.type, *ends)
-        for other in list(found):
-            bound = _bind(atom, other, values)
-            if bound is not None:
-                yield from extend(at + 1, bound, (*premises, other))
-
-    start = _bind(rule.body[place], fact, {})
-    if start is not None:
-        yield from extend(0, start, ())
-
-
-def _bind(atom: Atom, fact: Known, values: dict[str, int]) -> dict[str, int] | None:
-    """The values with an atom's variables bound to a fact; None where they differ."""
-    bound = dict(values)
-    for name, node in ((atom.source, fact.source), (atom.target, fact.target)):
-        if bound.setdefault(name, node) != node:
-            return None
-    return bound

@@ -17,7 +17,8 @@ LAYERS = (
     " bundle reading cutting coherence calibration indexing background checks drafts"
     " ledgers plasticity memories genomes blobs"
     " checkpoints connectomes rasters"
-    " facts severing belief evidence receipts explanations judgement extraction mentions rules",
+    " facts severing belief evidence receipts explanations judgement extraction mentions"
+    " chaining rules",
     "logs manifests",
     "directory",
     "snapshot",

@@ -1,5 +1,6 @@
 """Deriving: Derive, what rules make of the associations of a selection."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,11 +43,11 @@ class Derive(Operator[Snapshot]):
             if fact.p > 0
         }
         lines: dict[int, list[tuple[float, str]]] = {}
-        for fact, derived in derive(given, rules).items():
-            if derived.rule is not None:
-                because = ", ".join(_shown(view, x) for x in derived.premises)
-                line = f"{_shown(view, fact)} ({derived.p:.3f}) because {because}"
-                lines.setdefault(fact.source, []).append((-derived.p, line))
+        ids = {concept.node: concept.id for concept in selection.concepts()}
+        for fact, derived in derive(given, rules).derived():
+            because = ", ".join(_shown(ids, x) for x in derived.premises)
+            line = f"{_shown(ids, fact)} ({derived.p:.3f}) because {because}"
+            lines.setdefault(fact.source, []).append((-derived.p, line))
         rows = np.flatnonzero(np.isin(selection.ids, list(lines)))
         told = [sorted(lines[int(node)]) for node in selection.ids[rows]]
         return selection.derive(
@@ -61,5 +62,5 @@ class Derive(Operator[Snapshot]):
         )
 
 
-def _shown(view: Snapshot, fact: Known) -> str:
-    return f"{view.get(fact.source).id} -{fact.type}-> {view.get(fact.target).id}"
+def _shown(ids: Mapping[int, str], fact: Known) -> str:
+    return f"{ids[fact.source]} -{fact.type}-> {ids[fact.target]}"
