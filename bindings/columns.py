@@ -36,6 +36,31 @@ def finite_scores(values: ArrayLike, n: int) -> NDArray[np.float32]:
     return scores
 
 
+def real_numbers(values: Any, want: str) -> NDArray[Any]:
+    """Any array of integers, floats or the small floats of ml_dtypes (bfloat16), as it is.
+
+    16-bit patterns as uint16 are integers here: view them as bfloat16 before.
+    Raises InvalidError for text, objects, complex numbers, dates, ragged lists, masked entries.
+    """
+    nested = isinstance(values, list | tuple) and values and not isinstance(values[0], int | float)
+    if any(np.ma.is_masked(part) for part in (values if nested else (values,))):
+        raise InvalidError(f"{want}, but some are masked; fill them first")
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise InvalidError(f"{want}: {error}") from error
+    kind = array.dtype.kind
+    if kind not in "fiub" and not (kind == "V" and np.can_cast(array.dtype, np.float32)):
+        raise InvalidError(f"{want} of real numbers, got {array.dtype}")
+    return array
+
+
+def floats_for_c(array: NDArray[Any]) -> NDArray[np.float32]:
+    """The same numbers as float32 in C order and aligned, copied only where they are not."""
+    rows = np.ascontiguousarray(array, dtype=np.float32)
+    return rows if rows.flags.aligned else rows.copy()
+
+
 def edge_budget(budget_edges: int | None) -> int:
     """As C wants it; None: no limit."""
     if budget_edges is None:

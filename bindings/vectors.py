@@ -216,10 +216,9 @@ class Vectors:
         """The same array if it is float32, C-contiguous and (n, dim); otherwise InvalidError."""
         if rows.dtype != F4 or rows.ndim != 2 or rows.shape[1] != self.dim:
             raise InvalidError(f"want vectors (n, {self.dim}) float32, got {described(rows)}")
-        if not rows.flags.c_contiguous:
-            raise InvalidError(
-                f"want vectors (n, {self.dim}) C-contiguous; use numpy.ascontiguousarray"
-            )
+        flags = rows.flags
+        if not (flags.c_contiguous and flags.aligned):
+            raise InvalidError(f"want vectors (n, {self.dim}) in C order and aligned; copy them")
         return rows
 
 

@@ -94,13 +94,16 @@ class Adding(Snapshot):
 
         Columns are lists, NumPy or Arrow arrays, pandas Series, or iterators; data may be a data
         frame, whose rows become metadata; sources and kinds may be one str.
-        vectors (n, dim), or a list in which None means "embed the text".  All rows are checked
+        vectors (n, dim) of any kind of number (also bfloat16 of ml_dtypes), or a list in which
+        None means "embed the text".  All rows are checked
         before any is written.  Identical texts are embedded once.
         """
         columns = {"texts": texts, "ids": ids, "names": names, "data": data, "vectors": vectors}
         for what in ("texts", "ids", "names", "data"):
             if columns[what] is not None:
                 columns[what] = checks.listed(columns[what])
+        if vectors is not None:
+            columns["vectors"] = vectors = checks.rows(vectors)
         given = [column for column in columns.values() if column is not None]
         if not given:
             raise InvalidError("want at least one of texts, ids, names, data or vectors")

@@ -194,6 +194,18 @@ def column(values: Any, n: int, what: str) -> list[Any]:
     return found
 
 
+def rows(values: Any) -> Any:
+    """Vectors as an array or a list of one each: an iterator, an Arrow or an object column too."""
+    if isinstance(values, list | tuple):
+        return values
+    if hasattr(values, "__array__") and np.asarray(values).dtype != object:
+        return values
+    try:
+        return listed(values)
+    except TypeError as error:
+        raise InvalidError(f"want vectors as an array or a list: {error}") from error
+
+
 def listed(values: Any) -> list[Any]:
     """Any column-like thing as a list; a data frame as its rows, without what is missing."""
     if hasattr(values, "to_pylist"):  # Arrow.

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .bindings.columns import floats_for_c, real_numbers
 from .bindings.kernels import COSINE, DOT, L2, isa
 from .bindings.matrix import TYPES
 from .bindings.matrix import Matrix as CoreMatrix
@@ -197,10 +198,13 @@ def _all_scores(metric: int, queries: ArrayLike, rows: ArrayLike) -> Float32:
 
 
 def _rows(rows: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(rows)
+    array = real_numbers(rows, "want rows")
     if array.ndim != 2:
         raise InvalidError(f"want rows (n, d), got {array.shape}")
-    return np.ascontiguousarray(array) if array.dtype in TYPES else _float32(array, "rows")
+    if array.dtype not in TYPES:
+        return _float32(array, "rows")
+    rows = np.ascontiguousarray(array)
+    return rows if rows.flags.aligned else rows.copy()
 
 
 def _queries(queries: ArrayLike) -> tuple[Float32, bool]:
@@ -213,11 +217,9 @@ def _queries(queries: ArrayLike) -> tuple[Float32, bool]:
 
 def _float32(values: ArrayLike, name: str) -> Float32:
     """Real numbers as float32 in C order; what leaves its range becomes infinite and is refused."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        raise InvalidError(f"want {name} of real numbers, got {array.dtype}")
+    array = real_numbers(values, f"want {name}")
     with np.errstate(over="ignore"):
-        return np.asarray(array, np.float32, order="C")
+        return floats_for_c(array).reshape(array.shape)
 
 
 def _count(k: int) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import calibration
+from .bindings.columns import floats_for_c, real_numbers
 from .bindings.vectors import Cost, Vectors
 from .catalog import CatalogTransaction
 from .errors import CorruptError, InvalidError
@@ -24,21 +25,17 @@ Float32 = NDArray[np.float32]
 
 
 def as_vectors(values: Any, dim: int | None, metric: str) -> Float32:
-    """`values` as checked float32 rows, shape (n, d).
+    """`values` as checked float32 rows, shape (n, d); any strides, byte order and kind of number.
 
     Raises InvalidError for another dimension, text or objects, NaN, infinities (also those that
     appear when a wider type is narrowed) and, under cosine, zero vectors.
     """
-    try:
-        array = np.asarray(values)
-        if array.dtype == np.float32 and array.shape == (dim,) and metric != "cosine":
-            return _finite(array[None])  # One question, as most are: 5 us less.
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"dtype {array.dtype}")
-        with np.errstate(over="ignore"):
-            rows = np.ascontiguousarray(np.atleast_2d(array), dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise InvalidError(f"want vectors of numbers, shape (n, {dim or 'd'}): {error}") from error
+    one = type(values) is np.ndarray and values.dtype == np.float32 and values.shape == (dim,)
+    if one and metric != "cosine":
+        return _finite(values[None])  # One question, as most are: 5 us less.
+    array = real_numbers(values, f"want vectors (n, {dim or 'd'})")
+    with np.errstate(over="ignore"):
+        rows = floats_for_c(np.atleast_2d(array))
     if rows.ndim != 2 or rows.shape[1] == 0 or (dim is not None and rows.shape[1] != dim):
         raise InvalidError(f"want vectors (n, {dim or 'd'}) float32, got {tuple(array.shape)}")
     _finite(rows)
@@ -52,7 +49,7 @@ def _finite(rows: Float32) -> Float32:
     if not np.isfinite(rows).all():
         bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
         raise InvalidError(f"want finite vectors, but row {bad} holds NaN or infinity")
-    return np.ascontiguousarray(rows)
+    return floats_for_c(rows)
 
 
 class VectorLog:
