@@ -31,8 +31,7 @@ static void close_worker(npu_worker *worker)
     ql_free(worker->seen_bits);
     ql_free(worker->seen_words);
     ql_free(worker->at_fire);
-    ql_free(worker->bins);
-    ql_free(worker->bin_counts);
+    ql_free(worker->pieces);
 }
 
 void ql_npu_close(ql_npu *npu)

@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-#define NPU_PAGE 1024     /* neurons that one kernel call advances: all its columns fit L1 */
+#define NPU_PAGE 256      /* neurons that one kernel call advances: all its columns fit L1, with room for what streams */
 #define NPU_THREADS 2     /* the most; targets are split in halves */
 #define NPU_FRACTION 20   /* b/outdeg is rounded once to 2^-20 */
 #define NPU_TARGET_BITS 22
@@ -45,7 +45,15 @@ typedef struct npu_page {
     const uint16_t *snooze;
     float *at;              /* out: potential when compared */
     uint32_t *fired;        /* out: 0 or 1 */
+    int32_t *sums;          /* charge only, in place of incoming and candidate: */
+    uint32_t count_bits;
+    uint32_t clamp;
+    const float *drive;
+    const uint8_t *drive_mark;
 } npu_page;
+
+struct npu_worker;
+struct npu_fired;
 
 /* One table per instruction set, all from npu_page.h. */
 typedef struct npu_kernels {
@@ -56,8 +64,12 @@ typedef struct npu_kernels {
     void (*outside)(uint32_t count, const float *staged, const uint8_t *staged_mark, const float *drive,
                     const uint8_t *drive_mark, uint32_t clamp, float *in, uint32_t *candidate);
     void (*advance)(npu_page *page);
-    /* Append first + j for every fired[j], ascending, from ids[0] on; how many. Room for count. */
+    /* take, outside and advance in one pass, for plain pages into which nothing was injected. */
+    void (*charge)(npu_page *page);
+    /* Append first + j for every fired[j], ascending, from ids[0] on; how many. Room for count + 16. */
     uint32_t (*compact)(const uint32_t *fired, uint32_t count, uint32_t first, uint32_t *ids);
+    /* Blocked push: deliver into the worker's targets through its bins. */
+    void (*push_blocked)(struct npu_worker *worker, const struct npu_fired *fired);
     /* Sum over stored in-synapses of one target whose source's bit is set; 0 if none is. */
     int32_t (*pull)(const uint32_t *row, uint64_t count, const uint32_t *fired_bits, uint32_t count_bits);
 } npu_kernels;
@@ -83,6 +95,11 @@ typedef struct npu_fired { /* neurons that fired in one burst, ascending */
     uint32_t count;
 } npu_fired;
 
+typedef struct npu_piece { /* of a row: positions of synapses */
+    uint64_t from;
+    uint64_t until;
+} npu_piece;
+
 /* What one thread owns in a run: targets [from, until). Nobody else touches it between two barriers. */
 typedef struct npu_worker {
     struct ql_npu *npu;
@@ -94,8 +111,7 @@ typedef struct npu_worker {
     uint64_t *seen_bits;  /* bit per neuron of the range: candidate handled, then: fired */
     uint64_t *seen_words; /* bit per word of seen_bits that is not 0 */
     float *at_fire;       /* by neuron - from; only in list mode with mp_driven rows */
-    uint32_t *bins;       /* blocked push: blocks x NPU_BATCH packed synapses */
-    uint32_t *bin_counts;
+    npu_piece *pieces;    /* blocked push: what is left to deliver of NPU_BATCH rows */
 } npu_worker;
 
 /* Thread rule: one caller at a time; within ql_npu_run, workers write their own range only and all else is read-only. */
@@ -163,12 +179,37 @@ struct ql_npu {
     uint64_t events;
 };
 
-#define NPU_BLOCK_BITS 16  /* 65,536 sums, 256 KiB: a block of targets stays in L2 */
-#define NPU_BATCH 262144   /* synapses binned before the bins are applied */
+#define NPU_BLOCK 131072   /* sums, 512 KiB: a block of targets stays in L2 */
+#define NPU_BATCH 65536    /* rows that are delivered block by block together: 1 MiB of pieces per worker */
+#define NPU_OVERHANG 16    /* synapses behind the last one that kernels may read */
 
 static inline uint32_t npu_outdegree(const ql_npu *npu, uint32_t i)
 {
     return (uint32_t)(npu->offsets[i + 1] - npu->offsets[i]);
+}
+
+/* The worker's targets of a row. */
+static inline npu_piece npu_piece_of(const npu_worker *worker, uint32_t source)
+{
+    const ql_npu *npu = worker->npu;
+    npu_piece p = {npu->offsets[source], npu->offsets[source + 1]};
+
+    if (npu->worker_count == 1) return p;
+    if (worker->from == 0)
+        p.until = p.from + npu->halves[source];
+    else
+        p.from += npu->halves[source];
+    return p;
+}
+
+static inline void npu_prefetch(const npu_worker *worker, const void *rows, size_t size_bytes, uint32_t source)
+{
+    npu_piece p = npu_piece_of(worker, source);
+    const char *at = (const char *)rows + p.from * size_bytes;
+    const char *end = (const char *)rows + p.until * size_bytes;
+
+    if (end > at + 512) end = at + 512;
+    for (; at < end; at += 64) __builtin_prefetch(at);
 }
 
 /* npu_synapses.c */

@@ -11,7 +11,7 @@
 static const float no_amounts[NPU_PAGE];
 static const uint8_t no_marks[NPU_PAGE];
 
-typedef struct scratch { /* columns of one page; about 60 KiB on the stack of the worker */
+typedef struct scratch { /* columns of one page; about 12 KiB on the stack of the worker */
     uint32_t lane[NPU_PAGE];
     float incoming[NPU_PAGE];
     uint32_t candidate[NPU_PAGE];
@@ -107,16 +107,39 @@ static void dense_page(npu_worker *worker, const npu_kernels *kernels, scratch *
     keep_fired(worker, kernels, s, first, count);
 }
 
+/* The same of plain neurons into which nothing was injected: one kernel instead of three. */
+static void plain_page(npu_worker *worker, const npu_kernels *kernels, scratch *s, npu_page *page, uint32_t first)
+{
+    ql_npu *npu = worker->npu;
+
+    page->count = worker->until - first < NPU_PAGE ? worker->until - first : NPU_PAGE;
+    page->sums = npu->sums + first;
+    page->drive = npu->driven_count ? npu->drive + first : no_amounts;
+    page->drive_mark = npu->driven_count ? npu->drive_mark + first : no_marks;
+    page->v = npu->v + first;
+    page->threshold = npu->floats[0].each ? npu->floats[0].each + first : npu->floats[0].same;
+    page->keep = npu->floats[2].each ? npu->floats[2].each + first : npu->floats[2].same;
+    kernels->charge(page);
+    keep_fired(worker, kernels, s, first, page->count);
+}
+
 static void advance_dense(npu_worker *worker)
 {
+    const ql_npu *npu = worker->npu;
     const npu_kernels *kernels = npu_kernels_active();
+    const int is_plain = npu->plain && npu->sums && npu->staged_count == 0 && npu->forced_count == 0;
     scratch s;
     npu_page page;
 
-    page_open(worker->npu, &s, &page);
+    page_open(npu, &s, &page);
+    page.count_bits = npu->count_bits;
+    page.clamp = !npu->signed_input;
     for (uint32_t j = 0; j < NPU_PAGE; j++) s.lane[j] = j;
     for (uint32_t first = worker->from; first < worker->until; first += NPU_PAGE)
-        dense_page(worker, kernels, &s, &page, first);
+        if (is_plain)
+            plain_page(worker, kernels, &s, &page, first);
+        else
+            dense_page(worker, kernels, &s, &page, first);
 }
 
 /* Fetch what arrived at one listed candidate; its sum is cleared. */

@@ -3,8 +3,9 @@
  * The wall is the read-modify-write of one sum per delivery, so the three ways differ only in where those sums lie:
  *     push     for each fired neuron, for each synapse of its row: sum[target] += b.  Rows are read in order and
  *              prefetched 8 rows ahead.  Good while the sums fit L2, or while few neurons fire.
- *     blocked  the synapses are first appended to one bin per block of 65,536 targets, then bin by bin added: the sums
- *              of a block stay in L2.  Good when many fire and the sums do not fit.
+ *     blocked  the rows are walked once per block of 131,072 targets, each from where the block before left it: the sums
+ *              of a block stay in L2.  Rows are sorted, so a block is one piece of each.  Good when the sums do not fit
+ *              L2.  (Bins of synapses per block, written once and added block by block, took twice as long as push.)
  *     pull     for each target, for each stored in-synapse: add if the source's bit is set.  No sum is ever fetched
  *              twice, but every synapse is read whatever fires.  Good when most neurons fire and gathers are cheap.
  * Each thread does this for its own half of the targets (rows are sorted, so a half is a piece of each row): no
@@ -17,39 +18,10 @@
 #include "npu.h"
 
 #define ROWS_AHEAD 8
-#define LINES_AHEAD 8
 
 const npu_fired *npu_delivered(const ql_npu *npu)
 {
     return &npu->queue[npu->burst % npu->delay];
-}
-
-typedef struct piece { /* of a row: the worker's targets */
-    uint64_t from;
-    uint64_t until;
-} piece;
-
-static inline piece piece_of(const npu_worker *worker, uint32_t source)
-{
-    const ql_npu *npu = worker->npu;
-    piece p = {npu->offsets[source], npu->offsets[source + 1]};
-
-    if (npu->worker_count == 1) return p;
-    if (worker->from == 0)
-        p.until = p.from + npu->halves[source];
-    else
-        p.from += npu->halves[source];
-    return p;
-}
-
-static inline void prefetch_piece(const npu_worker *worker, const void *rows, size_t size_bytes, uint32_t source)
-{
-    piece p = piece_of(worker, source);
-    const char *at = (const char *)rows + p.from * size_bytes;
-    const char *end = (const char *)rows + p.until * size_bytes;
-
-    if (end > at + 64 * LINES_AHEAD) end = at + 64 * LINES_AHEAD;
-    for (; at < end; at += 64) __builtin_prefetch(at);
 }
 
 /* What an mp_driven neuron sends: its potential at firing as a whole number, halves away from zero, in 0..255. */
@@ -76,11 +48,11 @@ static inline __attribute__((always_inline)) void push_packed(npu_worker *worker
     uint32_t listed = worker->list_count;
 
     for (uint32_t k = 0; k < fired->count; k++) {
-        const piece p = piece_of(worker, fired->ids[k]);
+        const npu_piece p = npu_piece_of(worker, fired->ids[k]);
         const int32_t factor = is_driven ? factor_of(npu, fired, k) * unit : unit;
 
         if (k + ROWS_AHEAD < fired->count)
-            prefetch_piece(worker, packed, sizeof *packed, fired->ids[k + ROWS_AHEAD]);
+            npu_prefetch(worker, packed, sizeof *packed, fired->ids[k + ROWS_AHEAD]);
         for (uint64_t j = p.from; j < p.until; j++) {
             uint32_t target = packed[j] & NPU_TARGET_MASK;
             int32_t sent = ((int32_t)packed[j] >> NPU_TARGET_BITS) * factor;
@@ -126,7 +98,7 @@ static void push_wide_sums(npu_worker *worker)
 
     for (uint32_t k = 0; k < fired->count; k++) {
         const uint32_t source = fired->ids[k];
-        const piece p = piece_of(worker, source);
+        const npu_piece p = npu_piece_of(worker, source);
         const int is_driven = (npu->flags[source] & QL_NPU_MP_DRIVEN) != 0;
         const int is_uniform = (npu->flags[source] & QL_NPU_UNIFORM) != 0;
         const int32_t factor = factor_of(npu, fired, k);
@@ -134,9 +106,9 @@ static void push_wide_sums(npu_worker *worker)
 
         if (k + ROWS_AHEAD < fired->count) {
             if (npu->packed)
-                prefetch_piece(worker, npu->packed, sizeof *npu->packed, fired->ids[k + ROWS_AHEAD]);
+                npu_prefetch(worker, npu->packed, sizeof *npu->packed, fired->ids[k + ROWS_AHEAD]);
             else
-                prefetch_piece(worker, npu->wide, sizeof *npu->wide, fired->ids[k + ROWS_AHEAD]);
+                npu_prefetch(worker, npu->wide, sizeof *npu->wide, fired->ids[k + ROWS_AHEAD]);
         }
         for (uint64_t j = p.from; j < p.until; j++) {
             uint32_t target;
@@ -157,59 +129,6 @@ static void push_wide_sums(npu_worker *worker)
     }
 }
 
-static void apply_bins(npu_worker *worker, uint32_t blocks)
-{
-    const int32_t unit = (int32_t)1 << worker->npu->count_bits;
-    int32_t *sums = worker->npu->sums;
-
-    for (uint32_t b = 0; b < blocks; b++) {
-        const uint32_t *bin = worker->bins + (size_t)b * NPU_BATCH;
-        for (uint32_t k = 0; k < worker->bin_counts[b]; k++) {
-            int32_t sent = ((int32_t)bin[k] >> NPU_TARGET_BITS) * unit;
-            sums[bin[k] & NPU_TARGET_MASK] += sent + 1;
-        }
-        worker->bin_counts[b] = 0;
-    }
-}
-
-static uint32_t blocks_of(const npu_worker *worker)
-{
-    return ((worker->until - worker->from) >> NPU_BLOCK_BITS) + 1;
-}
-
-static void push_blocked(npu_worker *worker)
-{
-    const ql_npu *npu = worker->npu;
-    const npu_fired *fired = npu_delivered(npu);
-    const uint32_t *packed = npu->packed;
-    const uint32_t from = worker->from;
-    const uint32_t blocks = blocks_of(worker);
-    uint32_t *bins = worker->bins;
-    uint32_t *counts = worker->bin_counts;
-    uint64_t room = NPU_BATCH;
-
-    for (uint32_t k = 0; k < fired->count; k++) {
-        piece p = piece_of(worker, fired->ids[k]);
-
-        if (k + ROWS_AHEAD < fired->count)
-            prefetch_piece(worker, packed, sizeof *packed, fired->ids[k + ROWS_AHEAD]);
-        while (p.from < p.until) {
-            uint64_t part = p.until - p.from < room ? p.until - p.from : room;
-            for (uint64_t j = p.from; j < p.from + part; j++) {
-                uint32_t b = ((packed[j] & NPU_TARGET_MASK) - from) >> NPU_BLOCK_BITS;
-                bins[(size_t)b * NPU_BATCH + counts[b]++] = packed[j];
-            }
-            p.from += part;
-            room -= part;
-            if (room == 0) {
-                apply_bins(worker, blocks);
-                room = NPU_BATCH;
-            }
-        }
-    }
-    apply_bins(worker, blocks);
-}
-
 static void pull(npu_worker *worker)
 {
     const ql_npu *npu = worker->npu;
@@ -225,7 +144,6 @@ static void pull(npu_worker *worker)
 int npu_prepare_method(ql_npu *npu)
 {
     const npu_fired *fired = npu_delivered(npu);
-    const uint32_t blocks = (npu->n >> NPU_BLOCK_BITS) + 1; /* Enough for one worker and for two. */
 
     if (npu->method == QL_NPU_PULL) {
         QL_TRY(npu_build_pull(npu));
@@ -234,15 +152,8 @@ int npu_prepare_method(ql_npu *npu)
     }
     for (uint32_t w = 0; npu->method == QL_NPU_BLOCKED && w < npu->worker_count; w++) {
         npu_worker *worker = &npu->workers[w];
-        if (worker->bins) continue;
-        worker->bins = ql_alloc((size_t)blocks * NPU_BATCH, sizeof *worker->bins); /* Touched only as far as used. */
-        worker->bin_counts = ql_alloc(blocks, sizeof *worker->bin_counts);
-        if (!worker->bins || !worker->bin_counts) {
-            ql_free(worker->bins);
-            ql_free(worker->bin_counts);
-            worker->bins = worker->bin_counts = NULL;
-            return QL_E_MEMORY;
-        }
+        if (!worker->pieces) worker->pieces = ql_alloc(NPU_BATCH, sizeof *worker->pieces);
+        if (!worker->pieces) return QL_E_MEMORY;
     }
     return QL_OK;
 }
@@ -254,7 +165,7 @@ void npu_deliver(npu_worker *worker)
     else if (worker->npu->method == QL_NPU_PULL)
         pull(worker);
     else if (worker->npu->method == QL_NPU_BLOCKED)
-        push_blocked(worker);
+        npu_kernels_active()->push_blocked(worker, npu_delivered(worker->npu));
     else
         push_packed_any(worker);
 }

@@ -87,6 +87,40 @@ static void advance_plain(npu_page *p)
     }
 }
 
+/* take, outside and advance_plain at once: three passes over scratch columns cost four times as much. */
+static void charge(npu_page *p)
+{
+    const uint32_t count = p->count;
+    const uint32_t count_bits = p->count_bits;
+    const float lowest = p->clamp ? 0.0f : -INFINITY;
+    const float *restrict drive = p->drive;
+    const uint8_t *restrict drive_mark = p->drive_mark;
+    const float *restrict threshold = p->threshold;
+    const float *restrict keep = p->keep;
+    int32_t *restrict sums = p->sums;
+    float *restrict v = p->v;
+    float *restrict at = p->at;
+    uint32_t *restrict fired = p->fired;
+
+    NPU_INDEPENDENT
+    for (uint32_t j = 0; j < count; j++) {
+        int32_t sum = sums[j];
+        float sent = drive[j] + (float)(sum >> count_bits);
+        float in = sent < lowest ? 0.0f : sent;
+        float before = v[j];
+        float charged = before + in;
+        float kept = charged * keep[j];
+        uint32_t live = (uint32_t)(sum != 0) | drive_mark[j];
+        uint32_t above = charged >= threshold[j];
+        uint32_t fire = live & above;
+        float next = npu_pick(live, kept, before);
+        sums[j] = 0;
+        at[j] = charged;
+        v[j] = npu_pick(fire, 0.0f, next);
+        fired[j] = fire;
+    }
+}
+
 static void advance_full(npu_page *p)
 {
     const uint32_t count = p->count;
@@ -174,6 +208,72 @@ static int32_t pull(const uint32_t *row, uint64_t count, const uint32_t *fired_b
     return (int32_t)sum;
 }
 
+/* Copy up to 16 synapses, those in front whose target is below end; how many. Room for 16, 16 readable. */
+#ifndef NPU_LEADING
+#define NPU_LEADING leading
+static inline uint32_t leading(const uint32_t *row, uint32_t count, uint32_t end, uint32_t *out)
+{
+    uint32_t got = 0;
+
+    for (; got < count && (row[got] & NPU_TARGET_MASK) < end; got++) out[got] = row[got];
+    return got;
+}
+#endif
+
+#define NPU_BUFFER 2048
+#define NPU_PIECES_AHEAD 12
+
+static inline void add_buffer(const uint32_t *buffer, uint32_t count, int32_t *sums, int32_t unit)
+{
+    for (uint32_t j = 0; j < count; j++)
+        sums[buffer[j] & NPU_TARGET_MASK] += ((int32_t)buffer[j] >> NPU_TARGET_BITS) * unit + 1;
+}
+
+/* Deliver what the pieces hold of targets below end.  Pieces are short and of any length: copied together first, they
+ * are added in a loop whose end is not guessed wrong. */
+static void add_block(const npu_worker *worker, uint32_t count, uint32_t end)
+{
+    const uint32_t *packed = worker->npu->packed;
+    const int32_t unit = (int32_t)1 << worker->npu->count_bits;
+    uint32_t buffer[NPU_BUFFER + 16];
+    uint32_t filled = 0;
+
+    for (uint32_t k = 0; k < count; k++) {
+        npu_piece p = worker->pieces[k];
+
+        if (k + NPU_PIECES_AHEAD < count) { /* Half of the pieces reach into a second line. */
+            __builtin_prefetch(packed + worker->pieces[k + NPU_PIECES_AHEAD].from);
+            __builtin_prefetch(packed + worker->pieces[k + NPU_PIECES_AHEAD].from + 8);
+        }
+        while (p.from < p.until) {
+            uint32_t left = p.until - p.from < 16 ? (uint32_t)(p.until - p.from) : 16;
+            uint32_t got = NPU_LEADING(packed + p.from, left, end, buffer + filled);
+            p.from += got;
+            filled += got;
+            if (filled >= NPU_BUFFER) {
+                add_buffer(buffer, filled, worker->npu->sums, unit);
+                filled = 0;
+            }
+            if (got < 16) break;
+        }
+        worker->pieces[k].from = p.from;
+    }
+    add_buffer(buffer, filled, worker->npu->sums, unit);
+}
+
+static void push_blocked(npu_worker *worker, const npu_fired *fired)
+{
+    const uint32_t blocks = (worker->until - worker->from - 1) / NPU_BLOCK + 1;
+    const uint32_t width = (worker->until - worker->from - 1) / blocks + 1;
+
+    for (uint32_t first = 0; first < fired->count; first += NPU_BATCH) {
+        const uint32_t count = fired->count - first < NPU_BATCH ? fired->count - first : NPU_BATCH;
+        for (uint32_t k = 0; k < count; k++) worker->pieces[k] = npu_piece_of(worker, fired->ids[first + k]);
+        for (uint32_t b = 1; b < blocks; b++) add_block(worker, count, worker->from + b * width);
+        add_block(worker, count, worker->until);
+    }
+}
+
 #ifndef NPU_COMPACT
 #define NPU_COMPACT compact
 static uint32_t compact(const uint32_t *fired, uint32_t count, uint32_t first, uint32_t *ids)
@@ -194,6 +294,8 @@ static uint32_t compact(const uint32_t *fired, uint32_t count, uint32_t first, u
 }
 #endif
 
-#define NPU_TABLE(title) {.name = title, .take = take, .outside = outside, .advance = advance, .compact = NPU_COMPACT, .pull = pull}
+#define NPU_TABLE(title)                                                                                  \
+    {.name = title, .take = take, .outside = outside, .advance = advance, .charge = charge,               \
+     .compact = NPU_COMPACT, .push_blocked = push_blocked, .pull = pull}
 
 #endif

@@ -2,7 +2,8 @@
  *
  * What is planned per burst, from the number of deliveries known beforehand (the out-degrees of who fired):
  *     list mode   when arrivals and injections together are below n/64: only they are looked at afterwards
- *     blocked     when the sums do not fit L2 and most targets get several deliveries
+ *     blocked     when a worker's sums do not fit L2, unless few arrive or a block holds too little of a row: at 1.2
+ *                 million neurons it takes 0.65 to 0.75 of push's time from 1 % firing on, and as long at 0.1 %
  *     pull        only when asked for: its gathers cost 2.1 ns per stored synapse where a sum in L2 costs push 1.6 ns
  * The bounds come from bench/spiking.py; they cost or save time and nothing else. */
 #define _POSIX_C_SOURCE 200809L
@@ -16,8 +17,9 @@
 
 #define SPINS 4000        /* before a waiting thread yields: a burst of a small network is shorter than a time slice */
 #define LIST_SHARE 64     /* list mode below n / LIST_SHARE candidates: one costs as much as about 30 looked at in order */
-#define BLOCKED_MIN 524288 /* neurons: from 2 MiB of sums on */
-#define BLOCKED_SHARE 4   /* deliveries per neuron */
+#define BLOCKED_MIN (2 * NPU_BLOCK) /* targets of a worker: from 1 MiB of sums on */
+#define BLOCKED_SHARE 4   /* deliveries at least n / BLOCKED_SHARE */
+#define BLOCKED_PIECE 4   /* deliveries at least so many per fired neuron and block */
 
 /* ---- Plan ---- */
 
@@ -32,10 +34,13 @@ static uint64_t deliveries(const ql_npu *npu)
 
 static uint32_t choose_method(const ql_npu *npu, int wanted)
 {
+    uint32_t blocks;
+
     if (!npu->sums || npu->has_driven) return QL_NPU_PUSH; /* The others know one form of sums and of factors. */
     if (wanted != QL_NPU_AUTO) return (uint32_t)wanted;
-    if (npu->n >= BLOCKED_MIN && npu->events >= (uint64_t)npu->n * BLOCKED_SHARE) return QL_NPU_BLOCKED;
-    return QL_NPU_PUSH;
+    if (npu->n / npu->worker_count < BLOCKED_MIN || npu->events < npu->n / BLOCKED_SHARE) return QL_NPU_PUSH;
+    blocks = npu->n / NPU_BLOCK + 1;
+    return npu->events / blocks < (uint64_t)npu_delivered(npu)->count * BLOCKED_PIECE ? QL_NPU_PUSH : QL_NPU_BLOCKED;
 }
 
 static int plan(ql_npu *npu, int wanted)
@@ -85,7 +90,7 @@ static void collect(ql_npu *npu)
     for (uint32_t w = 0; w < npu->worker_count; w++) {
         const npu_fired *fired = &npu->workers[w].fired;
         memcpy(slot->ids + slot->count, fired->ids, fired->count * sizeof *fired->ids);
-        memcpy(slot->at + slot->count, fired->at, fired->count * sizeof *fired->at);
+        if (npu->has_driven) memcpy(slot->at + slot->count, fired->at, fired->count * sizeof *fired->at);
         slot->count += fired->count;
     }
     for (uint32_t k = 0; k < npu->staged_count; k++) {
@@ -150,7 +155,7 @@ static int open_worker(ql_npu *npu, npu_worker *worker, uint32_t from, uint32_t 
     worker->npu = npu;
     worker->from = from;
     worker->until = until;
-    if (!worker->fired.ids) worker->fired.ids = ql_alloc(npu->n, sizeof *worker->fired.ids);
+    if (!worker->fired.ids) worker->fired.ids = ql_alloc((size_t)npu->n + 16, sizeof *worker->fired.ids);
     if (!worker->fired.at) worker->fired.at = ql_alloc(npu->n, sizeof *worker->fired.at);
     if (!worker->list) worker->list = ql_alloc((size_t)npu->n / LIST_SHARE + 2, sizeof *worker->list);
     if (!worker->seen_bits) worker->seen_bits = ql_alloc((size_t)words * 64, sizeof *worker->seen_bits);

@@ -304,7 +304,7 @@ int ql_npu_compile(ql_npu *npu)
     status = build_rows(npu, &b);
     if (status == QL_OK) status = choose_sums(npu, &b, &sums, &wide_sums, &arrived, &count_bits);
     if (status == QL_OK && b.is_packable) {
-        b.packed = allocate_huge(b.count, sizeof *b.packed);
+        b.packed = allocate_huge(b.count + NPU_OVERHANG, sizeof *b.packed);
         if (!b.packed) status = QL_E_MEMORY;
     }
     ql_free(b.indegrees);
