@@ -2,6 +2,7 @@
 
     python bench/reasoning.py --bounds 10000     # beside exact reliability; exits 1 if any fails
     python bench/reasoning.py --overturn 10000   # every set removed; exits 1 if any fails
+    python bench/reasoning.py --speed            # every operator at the size that its goal names
     python bench/reasoning.py FOLDER...          # Recall@2/@5 of ask beside search, per folder
 
 A folder holds corpus.jsonl (id, title, text), queries.jsonl (text, gold) and MiniLM embeddings of
@@ -9,59 +10,27 @@ both in file order.  Titles become names; nothing of the gold reaches the engine
 """
 
 import argparse
-import itertools
 import json
-import math
-import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import machine
 import numpy as np
 import quillian as ql
 from quillian import belief
-from quillian.facts import SOURCE, TARGET, Fact, Network, network
 from quillian.mentions import without_aside
+from quillian.rules import Known, derive, parse
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+from reliability import random_network, reaches, reliability
 
 SEED = 1
 FACTS_MAX = 10
-
-
-def random_network(rng: np.random.Generator) -> Network:
-    """A few facts among up to seven concepts, half of the networks undirected."""
-    nodes = int(rng.integers(2, 8))
-    facts = {}
-    for _ in range(int(rng.integers(1, FACTS_MAX + 1))):
-        source, target = rng.integers(0, nodes, 2).tolist()
-        facts[source, target] = float(rng.uniform(0.02, 1))
-    made = [Fact(s, 0, t, p) for (s, t), p in sorted(facts.items())]
-    return network(made, [0], [1], both=bool(rng.random() < 0.5))
-
-
-def reaches(net: Network, world: tuple[bool, ...]) -> bool:
-    """Whether the sources lead to the targets by the facts that hold."""
-    reached = {SOURCE}
-    while True:
-        more = set(reached)
-        for i, holds in enumerate(world):
-            if holds and net.tails[i] in reached:
-                more.add(net.heads[i])
-            if holds and net.both and net.heads[i] in reached:
-                more.add(net.tails[i])
-        if more == reached:
-            return TARGET in reached
-        reached = more
-
-
-def reliability(net: Network) -> float:
-    """The exact probability, over all worlds."""
-    return math.fsum(
-        math.prod(f.p if holds else 1 - f.p for f, holds in zip(net.facts, world, strict=True))
-        for world in itertools.product((False, True), repeat=len(net.facts))
-        if reaches(net, world)
-    )
 
 
 def bounds(count: int) -> int:
@@ -70,7 +39,7 @@ def bounds(count: int) -> int:
     gaps: dict[int, list[float]] = {0: [], 4: [], belief.CASES: []}
     wrong = connected = 0
     for _ in range(count):
-        net = random_network(rng)
+        net = random_network(rng, FACTS_MAX)
         exact = reliability(net)
         connected += exact > 0
         best = max((x.support for x in belief.disjoint_chains(net)), default=0.0)
@@ -91,7 +60,7 @@ def overturned(count: int) -> int:
     rng = np.random.default_rng(SEED)
     left = done = 0
     while done < count:
-        net = random_network(rng)
+        net = random_network(rng, FACTS_MAX)
         if not belief.disjoint_chains(net):
             continue
         for by_count in (False, True):
@@ -100,6 +69,88 @@ def overturned(count: int) -> int:
         done += 1
     print(f"{count} answers, two cuts each, seed {SEED}: {left} not overturned")
     return left
+
+
+def speed() -> None:
+    """Print the time of every operator at the size that its goal names."""
+    deriving()
+    with random_store(10_000, 100_000) as store, store.snapshot() as view:
+        everything = ql.Selection.everything(view)
+        for name, operator in (
+            ("Verify, 10,000 claims", ql.Verify("t0", 7, functional=True, inverse=True)),
+            ("Verify, transitive", ql.Verify("t0", 7, transitive=True)),
+            ("Conflicts, 100,000 associations", ql.Conflicts(("t0",), ("t1",), ("t2",))),
+        ):
+            start = time.perf_counter()
+            found = operator(view, everything)
+            took = time.perf_counter() - start
+            print(f"| {name} | {took:.2f} s | {len(found)} rows |")
+        pairs = "Believe, between two of 10,000"
+        percentiles(pairs, view, lambda a, b: believed(view, a, b, ql.Believe((b,))))
+    with random_store(100_000, 1_000_000) as store, store.snapshot() as view:
+        for name, operator in (
+            ("Paths, k=5, 5 hops", lambda b: ql.Paths((b,), k=5, hops=5)),
+            ("Paths to whatever is reached", lambda b: ql.Paths(k=5, hops=5)),
+            ("Believe, 4 hops", lambda b: ql.Believe((b,))),
+        ):
+            percentiles(name, view, lambda a, b, made=operator: believed(view, a, b, made(b)))
+
+
+def believed(view: ql.Snapshot, source: int, target: int, operator: Any) -> ql.Selection:
+    """The operator on one row."""
+    one = np.array([source], np.uint64)
+    found: ql.Selection = operator(
+        view, ql.Selection.everything(view).derive("one", one, np.ones(1, np.float32))
+    )
+    return found
+
+
+def percentiles(
+    name: str, view: ql.Snapshot, call: Callable[[int, int], ql.Selection], count: int = 300
+) -> None:
+    """Print the median and the 95th percentile of a call between two random concepts."""
+    rng = np.random.default_rng(SEED)
+    times, partial = [], 0
+    for source, target in rng.integers(0, len(view), (count, 2)).tolist():
+        start = time.perf_counter()
+        found = call(source, target)
+        times.append(1e3 * (time.perf_counter() - start))
+        partial += found.step is not None and found.step.partial
+    half, most = np.percentile(times, [50, 95])
+    print(f"| {name} | p50 {half:.2f}, p95 {most:.2f} ms | {partial} of {count} partial |")
+
+
+@contextmanager
+def random_store(concepts: int, links: int) -> Iterator[ql.Store]:
+    """A store of random associations of eight types, their confidences from 0.3 to 1."""
+    rng = np.random.default_rng(SEED)
+    with tempfile.TemporaryDirectory() as place, ql.open(place, dim=2) as store:
+        store.add_many(ids=[f"c{i}" for i in range(concepts)])
+        with store.transaction() as txn:
+            for _ in range(0, links, 100_000):
+                ends = rng.integers(0, concepts, (2, 100_000)).astype(np.uint64)
+                types = [f"t{x}" for x in rng.integers(0, 8, 100_000)]
+                chances = rng.uniform(0.3, 1, 100_000).tolist()
+                txn.link_many(*ends, types, confidences=chances)
+        yield store
+
+
+def deriving(count: int = 100_000) -> None:
+    """Print the time of 50 rules, half of them recursive, on so many facts."""
+    rng = np.random.default_rng(SEED)
+    given: dict[Known, float] = {}
+    while len(given) < count:
+        source, target = rng.integers(0, count // 5, 2).tolist()
+        given[Known(source, f"t{rng.integers(0, 20)}", target)] = float(rng.uniform(0.3, 1))
+    rules = []
+    for number in range(50):
+        first, second = rng.integers(0, 20, 2)
+        last = f"t{second}" if number % 2 else f"d{(number + 1) % 25}"
+        rules.append(parse(f"d{number % 25}(x, z) :- t{first}(x, y), {last}(y, z)"))
+    start = time.perf_counter()
+    found = derive(given, rules)
+    took = time.perf_counter() - start
+    print(f"| Derive, {count} facts, 50 rules | {took:.2f} s | {len(found) - count} derived |")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -158,11 +209,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--bounds", type=int, metavar="N")
     parser.add_argument("--overturn", type=int, metavar="N")
+    parser.add_argument("--speed", action="store_true")
     parser.add_argument("folders", nargs="*", type=Path)
     chosen = parser.parse_args()
-    print(f"quillian {ql.__name__}, Python {platform.python_version()}, {platform.machine()}")
+    print(machine.line("numpy", seed=SEED))
     wrong = bounds(chosen.bounds) if chosen.bounds else 0
     wrong += overturned(chosen.overturn) if chosen.overturn else 0
+    if chosen.speed:
+        speed()
     for folder in chosen.folders:
         retrieval(folder)
         retrieval(folder, named=False)

@@ -2,11 +2,16 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .errors import InvalidError
+
+Ints = NDArray[np.int64]
 
 DAY_NS = 86_400 * 1_000_000_000
 
@@ -143,35 +148,77 @@ def overlapping(a: Triple, b: Triple) -> bool:
 
 
 def conflicts(facts: Iterable[Triple], declared: Declared) -> list[Conflict]:
-    """All pairs of facts that cannot both hold, each once, in the order of the facts.
+    """All pairs of facts that cannot both hold, each once, by promise and then by the facts.
 
-    Cost: linear in the facts and the pairs that share a key of a promise.
+    Cost: sorting the facts, and the pairs that share a key of a promise.
     """
-    facts = sorted(facts, key=lambda x: x[:3])
-    found: list[Conflict] = []
-    for kind, types, end in (
-        ("functional", declared.functional, 0),
-        ("inverse", declared.inverse, 2),
+    known = sorted(set(facts), key=lambda x: x[:3])
+    numbers = {name: number for number, name in enumerate(sorted({x.type for x in known}))}
+    columns = (
+        np.array([x.source for x in known], np.int64),
+        np.array([numbers[x.type] for x in known], np.int64),
+        np.array([x.target for x in known], np.int64),
+    )
+    return [
+        Conflict(kind, known[first], known[second])
+        for kind, first, second in rivals(*columns, numbers, declared)
+        if overlapping(known[first], known[second])
+    ]
+
+
+def rivals(
+    source: Ints, type: Ints, target: Ints, numbers: Mapping[str, int], declared: Declared
+) -> list[tuple[str, int, int]]:
+    """(promise, position, position) of facts that cannot both hold if they are valid at once.
+
+    source, type, target (n,): facts, each once; the first of a pair stands first.
+    numbers: the number of every type by name.
+    """
+    found: list[tuple[str, int, int]] = []
+    for kind, names, end in (
+        ("functional", declared.functional, source),
+        ("inverse", declared.inverse, target),
     ):
-        groups: dict[tuple[str, int], list[Triple]] = defaultdict(list)
-        for fact in facts:
-            if fact.type in types:
-                groups[fact.type, (fact.source, 0, fact.target)[end]].append(fact)
-        for group in groups.values():
-            found += [
-                Conflict(kind, a, b)
-                for i, a in enumerate(group)
-                for b in group[i + 1 :]
-                if overlapping(a, b)
-            ]
-    known = {fact[:3]: fact for fact in facts}
-    for fact in facts:
-        back = known.get((fact.target, fact.type, fact.source))
-        once = fact.source < fact.target
-        if fact.type in declared.antisymmetric and back and once and overlapping(fact, back):
-            found.append(Conflict("antisymmetric", fact, back))
-        for one, other in declared.exclusive:
-            rival = known.get((fact.source, other, fact.target)) if fact.type == one else None
-            if rival and overlapping(fact, rival):
-                found.append(Conflict("exclusive", fact, rival))
+        rows = np.flatnonzero(np.isin(type, _numbers(names, numbers)))
+        found += [(kind, *pair) for pair in _sharing(rows, type, end)]
+    nodes, flat = np.unique(np.concatenate([source, target]), return_inverse=True)
+    tail, head = flat[: len(source)], flat[len(source) :]
+    keys = (type * len(nodes) + tail) * len(nodes) + head
+    order = np.argsort(keys)
+
+    def meeting(kind: str, rows: Ints, wanted: Ints) -> None:
+        at = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
+        there = order[at] if len(keys) else at
+        same = keys[there] == wanted
+        pairs = zip(rows[same].tolist(), there[same].tolist(), strict=True)
+        found.extend((kind, first, second) for first, second in pairs)
+
+    once = np.isin(type, _numbers(declared.antisymmetric, numbers)) & (tail < head)
+    rows = np.flatnonzero(once)
+    meeting("antisymmetric", rows, (type[rows] * len(nodes) + head[rows]) * len(nodes) + tail[rows])
+    for one, other in declared.exclusive:
+        rows = np.flatnonzero(type == numbers.get(one, -1))
+        if other in numbers:
+            wanted = (numbers[other] * len(nodes) + tail[rows]) * len(nodes) + head[rows]
+            meeting("exclusive", rows, wanted)
     return found
+
+
+def _numbers(names: Iterable[str], numbers: Mapping[str, int]) -> list[int]:
+    return [numbers[name] for name in names if name in numbers]
+
+
+def _sharing(rows: Ints, type: Ints, end: Ints) -> list[tuple[int, int]]:
+    """All pairs of the rows of one type and end, by position."""
+    ordered = rows[np.lexsort((rows, end[rows], type[rows]))]
+    found: list[tuple[int, int]] = []
+    first = np.arange(len(ordered))
+    for away in range(1, len(ordered)):  # As many rounds as the largest group has facts.
+        first = first[first + away < len(ordered)]
+        a, b = ordered[first], ordered[first + away]
+        same = (type[a] == type[b]) & (end[a] == end[b])
+        if not same.any():
+            break
+        first = first[same]
+        found += zip(a[same].tolist(), b[same].tolist(), strict=True)
+    return sorted(found)

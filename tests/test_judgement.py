@@ -114,6 +114,52 @@ def test_verify_by_hand(atlas: ql.Store) -> None:
     assert loose.scores.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_verdicts_equal_plain_ones(store: ql.Store, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    store.add_many(ids=list("abcdef"))
+    facts: dict[tuple[int, str, int], float] = {}
+    for _ in range(9):
+        source, target = (int(x) for x in rng.choice(6, 2, replace=False))
+        facts[source, "tuv"[int(rng.integers(3))], target] = float(rng.uniform(0.1, 1))
+    for (source, type, target), p in facts.items():
+        store.link(source, target, type, confidence=p)
+
+    def plain(claim: ql.Verify, source: int, target: int) -> tuple[str, float]:
+        if (source, claim.type, target) in facts:
+            return "SUPPORTED", facts[source, claim.type, target]
+        denying = [
+            p
+            for (s, type, t), p in facts.items()
+            if (type == claim.type and claim.functional and s == source and t != target)
+            or (type == claim.type and claim.inverse and t == target and s != source)
+            or (type == claim.type and claim.antisymmetric and (s, t) == (target, source))
+            or (type in claim.exclusive and (s, t) == (source, target))
+        ]
+        return ("REFUTED", max(denying)) if denying else ("UNKNOWN", 0.0)
+
+    for flags in itertools.product((False, True), repeat=4):
+        for target in range(6):
+            claim = ql.Verify(
+                "t", target, False, *flags[:3], exclusive=("u", "v") if flags[3] else ()
+            )
+            found = store.run(claim)
+            for row, verdict, score in zip(
+                found.ids.tolist(), found.columns["verdict"], found.scores, strict=True
+            ):
+                if row != target:
+                    assert (verdict, pytest.approx(score)) == plain(claim, row, target)
+
+
+def test_verify_follows_chains_of_a_transitive_type(store: ql.Store) -> None:
+    store.learn("A dog is a mammal. Mammals are animals.")
+    named = ql.Query(ql.Named("dog"), ql.Verify("is_a", "animal", transitive=True))
+    found = store.run(named)
+    assert found.columns["verdict"].tolist() == ["SUPPORTED"]
+    assert found.columns["because"].tolist() == ["dog -is_a-> mammal -is_a-> animal"]
+    assert found.scores[0] == pytest.approx(0.81)
+
+
 def test_conflicts_operator_names_both(atlas: ql.Store) -> None:
     atlas.link("paris", "italy", "capital_of")
     found = atlas.run(ql.Conflicts(functional=("capital_of",), inverse=("capital_of",)))

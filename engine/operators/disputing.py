@@ -5,13 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import belief, evidence
+from ..associations import type_numbers
 from ..bindings.edges import Edges
-from ..judgement import Declared, Triple, conflicts
+from ..facts import Fact
+from ..judgement import Declared, Triple, overlapping, rivals
 from ..query import Operator
 from ..selection import Selection
 from ..snapshot import Key, Snapshot
 
-VERDICTS = ("UNKNOWN", "SUPPORTED", "REFUTED")
+Verdict = tuple[str, float, str]
+"""UNKNOWN, SUPPORTED or REFUTED; a lower bound of what decides; and what that is."""
 
 
 @dataclass(frozen=True)
@@ -36,25 +39,29 @@ class Conflicts(Operator[Snapshot]):
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         promises = Declared(self.functional, self.inverse, self.antisymmetric, self.exclusive)
-        edges = view.graph.neighbours(selection.ids, direction="both")[0]
-        facts = _triples(view, edges)
-        lines: dict[int, list[str]] = {}
-        for found in conflicts(set(facts), promises):
-            shown = [
-                f"{view.get(x.source).id} -{x.type}-> {view.get(x.target).id}" for x in found[1:]
-            ]
-            line = f"{found.kind}: {shown[0]} and {shown[1]}"
-            for node in {x for fact in found[1:] for x in (fact.source, fact.target)}:
-                lines.setdefault(node, []).append(line)
-        rows = np.flatnonzero(np.isin(selection.ids, list(lines)))
+        names = {*self.functional, *self.inverse, *self.antisymmetric, *sum(self.exclusive, ())}
+        types = type_numbers(sorted(names), view.type_numbers())
+        edges = np.unique(view.graph.neighbours(selection.ids, direction="both", types=types)[0])
+        source, type, target = (edges[x].astype(np.int64) for x in ("source", "type", "target"))
+        pairs = rivals(source, type, target, view.type_numbers(), promises)
+        used = sorted({row for _, first, second in pairs for row in (first, second)})
+        facts = dict(zip(used, _triples(view, edges[used]), strict=True))
+        told: dict[int, list[str]] = {}
+        for kind, first, second in pairs:
+            one, other = facts[first], facts[second]
+            if overlapping(one, other):
+                line = f"{kind}: {_shown(view, one)} and {_shown(view, other)}"
+                for node in {one.source, one.target, other.source, other.target}:
+                    told.setdefault(node, []).append(line)
+        rows = np.flatnonzero(np.isin(selection.ids, list(told)))
         nodes = selection.ids[rows]
-        told = [lines[int(node)] for node in nodes]
+        lines = [told[node] for node in nodes.tolist()]
         return selection.derive(
             repr(self),
             nodes,
-            np.array([len(x) for x in told], np.float32),
+            np.array([len(x) for x in lines], np.float32),
             rows.astype(np.int64),
-            columns={"conflicts": np.array(["\n".join(x) for x in told], np.str_)},
+            columns={"conflicts": np.array(["\n".join(x) for x in lines], np.str_)},
             cost={"edges": len(edges)},
         )
 
@@ -82,47 +89,64 @@ class Verify(Operator[Snapshot]):
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         target = view.existing(self.target)
-        found = [self._verdict(view, node, target) for node in selection.ids.tolist()]
+        found = self._supported(view, selection, target)
+        left = [node for node in selection.ids.tolist() if node not in found]
+        found |= self._refuted(view, left, target)
+        told = [found.get(node, ("UNKNOWN", 0.0, "")) for node in selection.ids.tolist()]
         return selection.derive(
             repr(self),
             selection.ids,
-            np.array([score for _, score, _ in found], np.float32),
+            np.array([score for _, score, _ in told], np.float32),
             np.arange(len(selection), dtype=np.int64),
             columns={
                 **selection.columns,
-                "verdict": np.array([verdict for verdict, _, _ in found], np.str_),
-                "because": np.array([because for _, _, because in found], np.str_),
+                "verdict": np.array([verdict for verdict, _, _ in told], np.str_),
+                "because": np.array([because for _, _, because in told], np.str_),
             },
         )
 
-    def _verdict(self, view: Snapshot, source: int, target: int) -> tuple[str, float, str]:
+    def _supported(self, view: Snapshot, selection: Selection, target: int) -> dict[int, Verdict]:
+        """The rows that a path leads from; only those within reach are looked at one by one."""
         hops = evidence.HOPS if self.transitive else 1
-        net = evidence.seen(view, [source], [target], types=(self.type,), hops=hops)
-        if net.facts:
+        types = type_numbers((self.type,), view.type_numbers())
+        near = view.graph.expand([target], hops=hops, direction="in", types=types).nodes
+        found: dict[int, Verdict] = {}
+        for node in selection.ids[np.isin(selection.ids, near)].tolist():
+            net = evidence.seen(view, [node], [target], types=(self.type,), hops=hops)
             chains, _ = belief.best_chains(net, 1, hops)
-            if chains:
+            if chains and chains[0].facts:
                 because = str(evidence.as_path(view, net, chains[0]))
-                return "SUPPORTED", belief.bounds(net).lower, because
-        edges = view.graph.neighbours([source, target], direction="both")[0]
-        valid = [x for x in _facts(view, edges) if self._denies(x, source, target)]
-        if not valid:
-            return "UNKNOWN", 0.0, ""
-        first = max(valid, key=lambda x: (x[1], -x[0].source, -x[0].target))
-        shown = f"{view.get(first[0].source).id} -{first[0].type}-> {view.get(first[0].target).id}"
-        return "REFUTED", first[1], shown
+                found[node] = "SUPPORTED", belief.bounds(net).lower, because
+        return found
 
-    def _denies(self, given: tuple[Triple, float], source: int, target: int) -> bool:
-        """Whether a fact and the claim cannot both hold."""
-        fact, p = given
-        if p <= 0:
-            return False
-        if fact.type == self.type:
-            return (
-                (self.functional and fact.source == source and fact.target != target)
-                or (self.inverse and fact.target == target and fact.source != source)
-                or (self.antisymmetric and (fact.source, fact.target) == (target, source))
-            )
-        return fact.type in self.exclusive and (fact.source, fact.target) == (source, target)
+    def _refuted(self, view: Snapshot, nodes: list[int], target: int) -> dict[int, Verdict]:
+        """The rows that a valid association denies, by the surest one."""
+        types = type_numbers((self.type, *self.exclusive), view.type_numbers())
+        leaving = view.graph.neighbours([*nodes, target], types=types)[0]
+        entering = view.graph.neighbours([target], direction="in", types=types)[0]
+        facts = evidence.facts_at(view, np.unique(np.concatenate([leaving, entering])))
+        surest = sorted(facts, key=lambda x: (-x.p, x.source, x.target))
+        own, inverse = view.type_numbers().get(self.type, -1), []
+        best: dict[int, Fact] = {}
+        for fact in (x for x in surest if x.p > 0):
+            if fact.type != own:
+                denies = fact.target == target
+            else:
+                denies = self.functional and fact.target != target
+                if self.inverse and fact.target == target:
+                    inverse.append(fact)
+                if self.antisymmetric and fact.source == target:
+                    best.setdefault(fact.target, fact)
+            if denies:
+                best.setdefault(fact.source, fact)
+        found: dict[int, Verdict] = {}
+        for node in nodes:
+            rivals_of = [x for x in inverse[:2] if x.source != node][:1]
+            known = [x for x in (best.get(node), *rivals_of) if x is not None]
+            if known:
+                fact = min(known, key=lambda x: (-x.p, x.source, x.target))
+                found[node] = "REFUTED", fact.p, str(evidence.as_link(view, fact))
+        return found
 
 
 def _triples(view: Snapshot, edges: Edges) -> list[Triple]:
@@ -134,7 +158,5 @@ def _triples(view: Snapshot, edges: Edges) -> list[Triple]:
     ]
 
 
-def _facts(view: Snapshot, edges: Edges) -> list[tuple[Triple, float]]:
-    """Triples with the probability that they hold at the view's moment."""
-    chances = [fact.p for fact in evidence.facts_at(view, edges)]
-    return list(zip(_triples(view, edges), chances, strict=True))
+def _shown(view: Snapshot, fact: Triple) -> str:
+    return f"{view.get(fact.source).id} -{fact.type}-> {view.get(fact.target).id}"
