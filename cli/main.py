@@ -33,6 +33,7 @@ EXIT_CODES = {
 
 COMMANDS = {
     "ingest": "ingesting",
+    "import-hnswlib": "importing",
     "query": "querying",
     "ask": "asking",
     "get": "inspecting",
@@ -67,7 +68,7 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f".{COMMANDS[name]}", __package__)
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

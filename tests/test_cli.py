@@ -18,6 +18,7 @@ import quillian as ql
 from click.testing import CliRunner, Result
 from quillian.cli import main as cli
 from quillian.cli.main import COMMANDS, EXIT_CODES, main
+from test_importing import index_bytes
 
 WORDNET = Path(__file__).parent / "wordnet"
 CITIES = """id,text,pop,kind
@@ -77,6 +78,8 @@ def examples(name: str) -> list[str]:
 def test_example_of_the_help_runs(name: str, brain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("notes.txt").write_text("A dog barks.\n\nA cat sleeps.\n")
     Path("people.csv").write_text("id,text\nada,Ada wrote the first program\n")
+    Path("index.bin").write_bytes(index_bytes(np.eye(4, 64, dtype=np.float32), range(4)))
+    Path("ids.txt").write_text("a\nb\nc\nd\n")
     if name == "restore":
         assert run("backup", "brain", "brain.backup").exit_code == 0
     (example,) = examples(name)

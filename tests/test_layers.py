@@ -25,7 +25,7 @@ LAYERS = (
     "query bounding adding linking learning transaction checking copying compacting repairing",
     "operators asking",
     "store keeping",
-    "ingesting exporting conditions diagnosing networkx_backend",  # Whole jobs on a store.
+    "ingesting importing exporting conditions diagnosing networkx_backend",  # Jobs on a store.
     "__init__",  # The package itself: its public names.
     "cli",
 )
