@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         Pack,
         Paths,
         Spike,
+        Spread,
         Subtract,
         Tie,
         Top,
@@ -120,6 +121,7 @@ __all__ = [
     "Selection",
     "Snapshot",
     "Spike",
+    "Spread",
     "StorageError",
     "Store",
     "Subtract",
@@ -143,7 +145,7 @@ _HOMES = {
     "keeping": "restore",
     "operators": "Above All AsOf Believe Between Boundary Calibrated Communities Conflicts "
     "Consensus Cut Derive Distinct Diverse Expand Explain Fuse Gate Intersect Named Near "
-    "Overturn Pack Paths Spike Subtract Tie Top Trust Verify Where Words",
+    "Overturn Pack Paths Spike Spread Subtract Tie Top Trust Verify Where Words",
     "query": "Operator Query",
     "receipts": "Receipt",
     "records": "Association Concept",

@@ -20,6 +20,7 @@ EXAMPLES: dict[str, list[ql.Operator[Any]]] = {
     "Above": [ql.Above(0.5), ql.Above(-9.0)],
     "Expand": [ql.Expand(), ql.Expand(2, types=("part_of",), direction="both"), ql.Expand(0)],
     "Spike": [ql.Spike(), ql.Spike(3, types=("part_of",), threshold=0.1, excitability=0.7, seed=5)],
+    "Spread": [ql.Spread(), ql.Spread(0.5, 1e-6, types=["part_of"], direction="both")],
     "Boundary": [ql.Boundary(), ql.Boundary(types=("part_of",))],
     "Cut": [ql.Cut(), ql.Cut(source="paris", target="italy")],
     "Tie": [ql.Tie(to=("paris", 4)), ql.Tie()],

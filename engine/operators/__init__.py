@@ -13,6 +13,7 @@ from .grouping import Communities
 from .judging import Calibrated, Consensus, Gate, Trust
 from .packing import Pack
 from .spiking import Spike
+from .spreading import Spread
 from .timing import AsOf, Between
 from .varying import Distinct, Diverse
 from .wording import Words
@@ -43,6 +44,7 @@ __all__ = [
     "Pack",
     "Paths",
     "Spike",
+    "Spread",
     "Subtract",
     "Tie",
     "Top",
