@@ -166,26 +166,12 @@ void code_distances(const coder *with, const coded *aim, int hot, const uint8_t 
                     float *distances)
 {
     const ql_kernels *kernels = ql_kernels_active();
-    float step = hot ? aim->step / 2 : aim->step;
     int32_t sums[CODES_AT_ONCE];
 
     assert(n <= CODES_AT_ONCE);
     if (hot) kernels->code_hot_rows(aim->code, with->plane, codes, n, sums);
     else kernels->code_rows(aim->code, with->plane, codes, n, sums);
-    /* The warm nibble that was not read is taken for 7.5: 2 * (16 * hot + 7.5 * sum - 128 * sum). */
-    for (uint32_t i = 0; i < n; i++) sums[i] = hot ? 32 * sums[i] - 241 * aim->sum : sums[i] - 128 * aim->sum;
-    if (with->metric == QL_COSINE) {
-        for (uint32_t i = 0; i < n; i++) distances[i] = 1 - (float)sums[i] * step;
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        float norm;
-        float distance;
-        memcpy(&norm, codes[i] + with->plane - sizeof norm, sizeof norm);
-        distance = -(float)sums[i] * step * aim->norm * norm;
-        if (with->metric == QL_L2) distance = aim->norm * aim->norm + norm * norm + 2 * distance;
-        distances[i] = distance < FLT_MAX ? distance : FLT_MAX; /* Also what NaN becomes. */
-    }
+    code_sums_distances(with, aim, hot, codes, n, sums, distances);
 }
 
 /* ---- the definitions of kernels ---- */

@@ -7,7 +7,8 @@
  * What is different here.
  * - No hierarchy.  In high dimension the upper layers only replace a good first guess, and a scan over 64 evenly
  *   spread slots (the routers) gives one for the price of two hops.
- * - One sorted array is the beam: candidates and results in one, 8 bytes each, inserted by binary search.
+ * - One sorted array of integers is the beam: candidates and results in one, 8 bytes each.  The loop itself stands in
+ *   walk.h and is compiled once for every instruction set.
  * - Every list is whole cache lines of u32, ended by QL_NONE, in address space reserved for all slots: no pointer
  *   ever moves, and readers need no lock.
  * - A slot whose row equals an earlier one is not linked at all but chained to it; the walk finds the first and
@@ -23,10 +24,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define TOUCHED_MAX 16384u /* visited slots remembered one by one; beyond, the whole bitmap is cleared */
-#define SEEDS 4u           /* routers that start the walk */
-#define AHEAD 2u           /* places whose lists are fetched before it is certain that they are opened */
-#define STEPS_FULL 2u      /* places opened at a time once the beam is full: more lines on their way at once */
 #define DEGREE_DEFAULT 32u
 #define EF_CONSTRUCTION_DEFAULT 200u
 #define EF_CONSTRUCTION_MAX 65536u
@@ -36,6 +33,7 @@ static void walk_free(walk *scratch)
     if (!scratch) return;
     ql_free(scratch->visited);
     ql_free(scratch->touched);
+    ql_free(scratch->keys);
     ql_free(scratch->beam);
     ql_free(scratch->aim.code);
     ql_free(scratch->room);
@@ -123,9 +121,16 @@ static int walk_grow(walk *scratch, uint32_t words, uint32_t width)
     }
     if (width > scratch->width_max) {
         candidate *beam = ql_alloc((size_t)width + 1, sizeof *beam);
-        if (!beam) return QL_E_MEMORY;
+        uint64_t *keys = ql_alloc((size_t)width + KEYS_BEYOND, sizeof *keys);
+        if (!beam || !keys) {
+            ql_free(beam);
+            ql_free(keys);
+            return QL_E_MEMORY;
+        }
         ql_free(scratch->beam);
+        ql_free(scratch->keys);
         scratch->beam = beam;
+        scratch->keys = keys;
         scratch->width_max = width;
     }
     return QL_OK;
@@ -171,43 +176,6 @@ void walk_give(ql_hnsw *index, walk *done)
     walk_free(done);
 }
 
-static int visit(walk *scratch, uint32_t slot)
-{
-    uint64_t bit = UINT64_C(1) << slot % 64;
-
-    if (scratch->visited[slot / 64] & bit) return 0;
-    scratch->visited[slot / 64] |= bit;
-    if (scratch->touched_count < TOUCHED_MAX) scratch->touched[scratch->touched_count] = slot;
-    scratch->touched_count++;
-    return 1;
-}
-
-static void visits_clear(walk *scratch)
-{
-    if (scratch->touched_count > TOUCHED_MAX)
-        memset(scratch->visited, 0, scratch->visited_words * sizeof *scratch->visited);
-    else
-        for (uint32_t i = 0; i < scratch->touched_count; i++) scratch->visited[scratch->touched[i] / 64] = 0;
-    scratch->touched_count = 0;
-}
-
-/* ---- walking ---- */
-
-static void lines_prefetch(const void *start, size_t size_bytes)
-{
-    for (size_t at = 0; at < size_bytes; at += 64) __builtin_prefetch((const char *)start + at);
-}
-
-static void code_prefetch(const ql_hnsw *index, uint32_t slot, size_t size_bytes)
-{
-    lines_prefetch(code_at(index, slot), size_bytes);
-}
-
-static void links_prefetch(const ql_hnsw *index, uint32_t slot)
-{
-    lines_prefetch((const void *)&index->links[(size_t)slot * index->degree], index->degree * sizeof(uint32_t));
-}
-
 uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot)
 {
     candidate *beam = scratch->beam;
@@ -235,86 +203,11 @@ void index_distances(const ql_hnsw *index, const coded *aim, int hot, const uint
     code_distances(&index->coder, aim, hot, codes, n, distances);
 }
 
-/* Score the n slots, none visited before, and put them into the beam, of which all places before `at` are open; says at
- * which place the first of them stands. */
-static uint32_t beam_add_slots(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t at, const uint32_t *slots,
-                               uint32_t n, ql_cost *cost)
-{
-    float distances[DEGREE_MAX];
-    uint32_t first = width;
-
-    index_distances(index, &scratch->aim, scratch->hot, slots, n, distances);
-    for (uint32_t i = 0; i < n; i++) {
-        if (scratch->count == width && distances[i] >= scratch->beam[width - 1].distance) continue;
-        uint32_t place = beam_add(scratch, width, distances[i], slots[i]);
-        if (place < first) first = place;
-        if (place < at + AHEAD) links_prefetch(index, slots[i]); /* Likely to be opened next. */
-    }
-    cost->distances += n;
-    cost->bytes += (uint64_t)n * (scratch->hot ? index->coder.plane : index->coder.bytes);
-    return first;
-}
-
-static void walk_start(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost)
-{
-    uint32_t slots[ROUTERS];
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < ROUTERS; i++) {
-        uint32_t slot = atomic_load_explicit(&index->router[i], memory_order_acquire);
-        if (slot < limit && visit(scratch, slot)) slots[n++] = slot;
-    }
-    beam_add_slots(index, scratch, SEEDS < width ? SEEDS : width, 0, slots, n, cost);
-    visits_clear(scratch); /* Routers that lost may still turn up as neighbours. */
-    for (uint32_t i = 0; i < scratch->count; i++) visit(scratch, scratch->beam[i].slot);
-}
-
-/* Mark the slot at a place of the beam as open and gather its neighbours that were not seen before. */
-static uint32_t open_place(const ql_hnsw *index, walk *scratch, uint32_t place, uint32_t limit, uint32_t *slots)
-{
-    uint32_t slot = scratch->beam[place].slot;
-    size_t size_bytes = scratch->hot ? index->coder.plane : index->coder.bytes;
-    uint32_t n = 0;
-
-    scratch->beam[place].slot |= EXPANDED;
-    for (uint32_t i = 0; i < index->degree; i++) {
-        uint32_t next = link_at(index, slot, i);
-        if (next == QL_NONE) break;
-        if (next >= limit || !visit(scratch, next)) continue;
-        code_prefetch(index, next, size_bytes);
-        slots[n++] = next;
-    }
-    return n;
-}
-
 void index_walk(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost)
 {
-    uint32_t slots[DEGREE_MAX];
-    uint32_t at = 0; /* all places before this one are open */
-
     assert(width <= scratch->width_max && limit <= (uint64_t)scratch->visited_words * 64);
     scratch->count = 0;
-    if (!limit) return;
-    walk_start(index, scratch, width, limit, cost);
-    while (at < scratch->count) {
-        uint32_t steps = scratch->count == width ? STEPS_FULL : 1;
-        uint32_t n = 0;
-        for (; at < scratch->count && steps && n + index->degree <= DEGREE_MAX; at++) {
-            if (scratch->beam[at].slot & EXPANDED) continue;
-            n += open_place(index, scratch, at, limit, slots + n);
-            cost->hops++;
-            steps--;
-        }
-        for (uint32_t i = at, left = AHEAD; i < scratch->count && left; i++) {
-            if (scratch->beam[i].slot & EXPANDED) continue;
-            links_prefetch(index, scratch->beam[i].slot);
-            left--;
-        }
-        uint32_t first = beam_add_slots(index, scratch, width, at, slots, n, cost);
-        if (first < at) at = first;
-    }
-    visits_clear(scratch);
-    for (uint32_t i = 0; i < scratch->count; i++) scratch->beam[i].slot &= ~EXPANDED;
+    if (limit) ql_kernels_active()->walk(index, scratch, width, limit, cost);
 }
 
 /* Evenly spread slots, slot 0 among them: it is the root from which parents reach every slot. */

@@ -13,8 +13,10 @@
 #define WALKS_KEPT 16u
 #define DEGREE_MAX CODES_AT_ONCE
 
-/* A slot and how far it is; the beam keeps them sorted.  EXPANDED is set in `slot` once its links were followed. */
-#define EXPANDED 0x80000000u
+#define TOUCHED_MAX 16384u /* visited slots remembered one by one; beyond, the whole bitmap is cleared */
+#define KEYS_BEYOND 16u    /* keys behind the beam, see walk.h */
+
+/* A slot and how far it is; the beam keeps them sorted. */
 typedef struct candidate {
     float distance; /* smaller is closer: 1-cosine, squared L2, or minus the dot product; never NaN */
     uint32_t slot;
@@ -24,7 +26,8 @@ typedef struct candidate {
 typedef struct walk {
     uint64_t *visited;  /* bit per slot; all zero between searches */
     uint32_t *touched;  /* slots whose bits are set, until it overflows */
-    candidate *beam;    /* width_max + 1 */
+    candidate *beam;    /* width_max + 1: what a walk found */
+    uint64_t *keys;     /* width_max + KEYS_BEYOND: the beam while walking */
     coded aim;          /* what is being looked for */
     int hot;            /* read only the hot planes of codes */
     float *room;        /* dim, for coding it */

@@ -48,6 +48,7 @@ typedef struct ql_screen_query {
 /* The table of kernels of one instruction set; dispatch.c chooses it once.
  * dot and l2 score n gathered or consecutive rows: rows[i] are pointers to float rows of dim components.
  * All accumulate in float32, in the one order that kernels_portable.c defines: every table gives the same bits. */
+struct walk;
 typedef struct ql_kernels {
     const char *name;
     float (*dot)(const float *a, const float *b, uint32_t dim);
@@ -72,6 +73,8 @@ typedef struct ql_kernels {
     void (*turn)(float *x, const float *signs, float scale, uint32_t n);
     int32_t (*steps)(const float *x, uint32_t n, float scale, int8_t *code);
     float (*largest)(const float *x, uint32_t n);
+    /* walk.h: the walk of hnsw.c. */
+    void (*walk)(const struct ql_hnsw *index, struct walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost);
     /* sum(q*r) and sum(r*r), or for l2 sum((q-r)^2), in float64, in the one order of codes.c. */
     void (*exact_dot)(const float *query, const float *row, uint32_t dim, double *dot, double *square);
     double (*exact_l2)(const float *query, const float *row, uint32_t dim);

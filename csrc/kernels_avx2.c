@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "internal.h"
+#include "index.h"
 
 #define LANES    32
 #define WIDTH    8
@@ -389,6 +389,8 @@ uint32_t ql_crc32c_sse42(uint32_t crc, const uint8_t *data, size_t size_bytes)
     return ~(uint32_t)state;
 }
 
+#include "walk.h"
+
 QL_TARGET_END
 
 const ql_kernels ql_kernels_avx2 = {
@@ -407,6 +409,7 @@ const ql_kernels ql_kernels_avx2 = {
     .turn = turn,
     .steps = step_all,
     .largest = largest_of,
+    .walk = walk_graph,
     .exact_dot = exact_dot,
     .exact_l2 = exact_l2,
 };

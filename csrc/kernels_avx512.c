@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "internal.h"
+#include "index.h"
 
 #define LANES    32
 #define WIDTH    16
@@ -383,6 +383,8 @@ static uint64_t screen(const ql_screen_query *query, const ql_screen_rows *rows,
     return bits;
 }
 
+#include "walk.h"
+
 QL_TARGET_END
 
 const ql_kernels ql_kernels_avx512 = {
@@ -401,6 +403,7 @@ const ql_kernels ql_kernels_avx512 = {
     .turn = turn,
     .steps = step_all,
     .largest = largest_of,
+    .walk = walk_graph,
     .exact_dot = exact_dot,
     .exact_l2 = exact_l2,
 };

@@ -7,7 +7,7 @@
 #include <arm_neon.h>
 #include <string.h>
 
-#include "internal.h"
+#include "index.h"
 
 #define LANES  32
 #define WIDTH  4
@@ -200,6 +200,13 @@ static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size_bytes)
     return ~crc;
 }
 
+static void (*const code_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t, int32_t *) =
+    ql_code_rows_portable; /* The compiler makes them wide enough. */
+static void (*const code_hot_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t, int32_t *) =
+    ql_code_hot_rows_portable;
+
+#include "walk.h"
+
 const ql_kernels ql_kernels_neon = {
     .name = "neon",
     .dot = dot,
@@ -211,11 +218,12 @@ const ql_kernels ql_kernels_neon = {
     .encode = ql_encode_portable,
     .screen = screen,
     .crc32c = crc32c,
-    .code_rows = ql_code_rows_portable, /* The compiler vectorises them well: NEON is always there. */
+    .code_rows = ql_code_rows_portable,
     .code_hot_rows = ql_code_hot_rows_portable,
     .turn = ql_turn_portable,
     .steps = ql_steps_portable,
     .largest = ql_largest_portable,
+    .walk = walk_graph,
     .exact_dot = ql_exact_dot_portable,
     .exact_l2 = ql_exact_l2_portable,
 };

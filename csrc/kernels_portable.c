@@ -19,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "internal.h"
+#include "index.h"
 
 #define LANES 32
 
@@ -192,6 +192,13 @@ static uint64_t screen(const ql_screen_query *query, const ql_screen_rows *rows,
     return passing;
 }
 
+static void (*const code_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t, int32_t *) =
+    ql_code_rows_portable; /* The compiler makes them wide enough. */
+static void (*const code_hot_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t, int32_t *) =
+    ql_code_hot_rows_portable;
+
+#include "walk.h"
+
 const ql_kernels ql_kernels_portable = {
     .name = "portable",
     .dot = dot,
@@ -208,6 +215,7 @@ const ql_kernels ql_kernels_portable = {
     .turn = ql_turn_portable,
     .steps = ql_steps_portable,
     .largest = ql_largest_portable,
+    .walk = walk_graph,
     .exact_dot = ql_exact_dot_portable,
     .exact_l2 = ql_exact_l2_portable,
 };

@@ -8,6 +8,21 @@
 #include <stdint.h>
 #include <string.h>
 
+/* One step of the transform: sums and differences of components `half` apart. */
+static inline __attribute__((always_inline)) void hadamard_step(float *x, uint32_t n, uint32_t half)
+{
+    for (uint32_t i = 0; i < n; i += 2 * half) {
+        float *restrict low = x + i;
+        float *restrict high = low + half; /* Apart, so the compiler may take several at a time. */
+        for (uint32_t j = 0; j < half; j++) {
+            float a = low[j];
+            float b = high[j];
+            low[j] = a + b;
+            high[j] = a - b;
+        }
+    }
+}
+
 /* Unnormalised: every transform multiplies lengths by sqrt(n).  n: a power of two. */
 static inline void hadamard(float *x, uint32_t n)
 {
@@ -22,17 +37,12 @@ static inline void hadamard(float *x, uint32_t n)
             x[i + 2] = sums[0] - sums[1];
             x[i + 3] = differences[0] - differences[1];
         }
-    for (; half < n; half *= 2)
-        for (uint32_t i = 0; i < n; i += 2 * half) {
-            float *restrict low = x + i;
-            float *restrict high = low + half; /* Apart, so the compiler may take several at a time. */
-            for (uint32_t j = 0; j < half; j++) {
-                float a = low[j];
-                float b = high[j];
-                low[j] = a + b;
-                high[j] = a - b;
-            }
-        }
+    if (n >= 16) { /* Short steps of a known length become registers. */
+        hadamard_step(x, n, 4);
+        hadamard_step(x, n, 8);
+        half = 16;
+    }
+    for (; half < n; half *= 2) hadamard_step(x, n, half);
 }
 
 /* Signs, scale and transform: one pass of the rotation. */
