@@ -22,7 +22,7 @@ class Extents(NamedTuple):
     log_bytes: int
     file_bytes: int
     table_at: int
-    live_bytes: int
+    edges: int
 
 
 class Graph:
@@ -82,19 +82,24 @@ class Graph:
         """Cut the file behind the committed length, when it is opened for writing."""
         check(lib.ql_graph_truncate(self.handle, log_bytes), f"cut the log at byte {log_bytes}")
 
-    def extents_write(
-        self, path: str | PathLike[str], file_bytes: int = 0, *, fold: bool = False
-    ) -> Extents:
-        """Append what changed to the file of extents, synced; what the catalog is to keep.
+    def load(self, edges: Edges) -> None:
+        """Fold records (n,) of dtype EDGE into a pending graph; for batches as large as the graph.
 
-        file_bytes: its committed length; 0: write a new file.  fold: include the whole delta.
+        `extents_write` writes it; it cannot be flushed.  InvalidError if anything is pending.
+        """
+        records = edge_records(edges)
+        data = ffi.from_buffer("ql_edge[]", records)
+        check(lib.ql_graph_load(self.handle, data, len(records)), f"load {len(records)} edges")
+
+    def extents_write(self, path: str | PathLike[str]) -> Extents:
+        """Write the pending load, or else the committed graph, to a new file, synced.
+
+        Commits go on meanwhile; what the catalog is to keep.
         """
         made = ffi.new("ql_graph_extents *")
-        status = lib.ql_graph_extents_write(
-            self.handle, fsencode(path), file_bytes, int(fold), made
-        )
+        status = lib.ql_graph_extents_write(self.handle, fsencode(path), made)
         check(status, f"write the graph's extents to {str(path)!r}")
-        return Extents(made.log_bytes, made.file_bytes, made.table_at, made.live_bytes)
+        return Extents(made.log_bytes, made.file_bytes, made.table_at, made.edges)
 
     def extents_read(self, path: str | PathLike[str], extents: Extents) -> None:
         """Start from the file of extents instead of the whole log; before `advance`."""

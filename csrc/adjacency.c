@@ -18,7 +18,7 @@
  *   larger limit can meet them: no chain leads to them.
  * - (source, type, target) is the key; in a row the newest visible record of a key wins over older ones and the base,
  *   and QL_EDGE_REMOVE hides the key.
- * - Folding (fold.c) builds a new state beside the old one: only groups with a delta are rebuilt; open views keep theirs.
+ * - Folding (fold.c) builds a new state beside the old one: only groups with records are rebuilt; open views keep theirs.
  *
  * A lookup of one key walks the out chain of its source and the in chain of its target in step: both hold every record
  * of the key, newest first, so the first hit or the first end decides. The cost is that of the shorter one, so linking
@@ -33,7 +33,7 @@
 
 /* ---- Blocks and the base ---- */
 
-static void block_release(ql_block *block)
+void ql_block_release(ql_block *block)
 {
     if (!block || atomic_fetch_sub_explicit(&block->owners, 1, memory_order_acq_rel) != 1) return;
     for (uint32_t group = 0; group < QL_BLOCK_GROUPS; group++) {
@@ -91,7 +91,7 @@ void ql_state_free(ql_state *state)
 {
     if (!state) return;
     for (uint32_t i = 0; i < QL_BLOCKS; i++) {
-        block_release(state->block[i]);
+        ql_block_release(state->block[i]);
         ql_delta_block *block = atomic_load_explicit(&state->delta[i], memory_order_relaxed);
         if (!block) continue;
         for (uint32_t j = 0; j < QL_BLOCK_GROUPS; j++) {
@@ -185,7 +185,7 @@ static int append_one(ql_state *state, const ql_edge *edge)
         size_t n = (size_t)QL_DELTA_FIRST << chunk;
         records = ql_alloc(n * sizeof *records + n / 8, 1);
         if (!records) return QL_E_MEMORY;
-        state->dropped[chunk] = (uint64_t *)(records + n);
+        state->dropped[chunk] = (_Atomic uint64_t *)(records + n);
         atomic_store_explicit(&state->chunk[chunk], records, memory_order_release);
     }
     ql_leaf *out = leaf_make(state, edge->source);
@@ -198,8 +198,6 @@ static int append_one(ql_state *state, const ql_edge *edge)
                                         {atomic_load_explicit(out_head, memory_order_relaxed),
                                          atomic_load_explicit(in_head, memory_order_relaxed)}};
     state->end++;
-    ql_delta_group_of(state, edge->source >> QL_GROUP_BITS)->count[QL_SIDE_OUT]++;
-    ql_delta_group_of(state, edge->target >> QL_GROUP_BITS)->count[QL_SIDE_IN]++;
     atomic_store_explicit(out_head, state->end, memory_order_release);
     atomic_store_explicit(in_head, state->end, memory_order_release);
     return QL_OK;
@@ -223,7 +221,7 @@ bool ql_state_dropped(const ql_state *state, uint32_t index)
 {
     uint32_t within;
     uint32_t chunk = chunk_of(index, &within);
-    return state->dropped[chunk][within / 64] >> (within % 64) & 1;
+    return atomic_load_explicit(&state->dropped[chunk][within / 64], memory_order_relaxed) >> (within % 64) & 1;
 }
 
 void ql_state_drop(ql_state *state, uint32_t from)
@@ -231,16 +229,15 @@ void ql_state_drop(ql_state *state, uint32_t from)
     for (uint32_t index = state->end; index-- > from;) {
         uint32_t within;
         uint32_t chunk = chunk_of(index, &within);
-        uint64_t *word = &state->dropped[chunk][within / 64];
-        if (*word >> (within % 64) & 1) continue; /* By an append that failed, earlier. */
-        *word |= 1ull << (within % 64);
+        _Atomic uint64_t *word = &state->dropped[chunk][within / 64];
+        uint64_t bit = 1ull << (within % 64);
+        if (atomic_fetch_or_explicit(word, bit, memory_order_relaxed) & bit) continue; /* By an append that failed. */
         const ql_delta_record *record = record_at(state, index);
         uint32_t ends[QL_SIDES] = {record->edge.source, record->edge.target};
         for (int side = 0; side < QL_SIDES; side++) {
             _Atomic uint32_t *head = &leaf_of(state, ends[side])->head[side][ends[side] % QL_LEAF_ROWS];
             assert(atomic_load_explicit(head, memory_order_relaxed) == index + 1);
             atomic_store_explicit(head, record->next[side], memory_order_release);
-            ql_delta_group_of(state, ends[side] >> QL_GROUP_BITS)->count[side]--;
         }
     }
 }

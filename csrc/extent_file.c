@@ -1,17 +1,17 @@
-/* extent_file.c: the base on disk, `graph.dat`, so that opening replays only the tail of the log.
+/* extent_file.c: the base on disk, so that opening replays only a short log.
  *
  * Layout, little-endian: a header page of 4,096 bytes (as the log's, magic "QLEXTNT\0"), then in any order, each at a
  * multiple of 64 bytes
- *   blocks  extents as extent.c lays them out, never changed once written
- *   tables  magic u32 | groups u32 | log_bytes u64 | sequence u64 | edges u64 | crc32c u32 | zeros up to 64,
+ *   blocks  extents as extent.c lays them out
+ *   table   magic u32 | groups u32 | zero u64 | sequence u64 | edges u64 | crc32c u32 | zeros up to 64,
  *           then per group: group u32 | zero u32 | offset of the out block u64 | of the in block u64 (0: none)
- * The file only grows: writing appends the extents that are not in it and a table of all, syncs, and returns what the
- * catalog must keep (ql_graph_extents).  A crash before that is committed leaves bytes that nobody refers to, and the
- * next writing goes over them.  Blocks that the last table does not need are waste; when the caller finds too much of
- * it, it writes a new file whole and drops the old one, which readers keep mapped until they let go.
+ * A file is written whole, synced, and never changed: its length and the place of its table stand in the catalog
+ * (ql_graph_extents).  A crash before that is committed leaves a file that nobody names.  Readers keep a file that was
+ * replaced mapped until they let go.  Appending only the changed blocks was left out: two processes may fold at once, and
+ * one name per file is what keeps them apart; the base is rewritten each time the log has grown by an eighth of it.
  *
- * An extent knows the file (by device and inode) and place it was stored at. Stored means: in this file and below the
- * committed length; so writes that were never committed are repeated by themselves.
+ * Every association stands in two blocks, that of its source's out row and that of its target's in row, each with its own
+ * magic, place and checksum: what one damaged block held can be read from the others (engine/extents.py).
  *
  * Reading maps the file and checks all of every block that the table names, before any row is read: checksums, order of
  * offsets, ranges of numbers and codes. */
@@ -29,7 +29,7 @@
 typedef struct table_header {
     uint32_t magic;
     uint32_t groups;
-    uint64_t log_bytes;
+    uint64_t reserved_first;
     uint64_t sequence;
     uint64_t edges;
     uint32_t checksum; /* crc32c of this header with 0 here, and of the entries */
@@ -75,27 +75,16 @@ static uint64_t aligned(uint64_t offset)
 
 typedef struct writing {
     ql_log file;
-    ql_extent_file_id id;
-    uint64_t committed_bytes; /* of the file; blocks below it are there to stay */
     uint64_t end;
-    uint64_t live_bytes;
     uint32_t groups;
     table_entry *entries;
 } writing;
 
-static int extent_write(writing *work, ql_extent *extent, uint64_t *at)
+static int extent_write(writing *work, const ql_extent *extent, uint64_t *at)
 {
-    uint64_t size_bytes = extent->header->size_bytes;
-    bool stored = extent->stored.device == work->id.device && extent->stored.inode == work->id.inode &&
-                  extent->stored_at != 0 && extent->stored_at + size_bytes <= work->committed_bytes;
-    if (!stored) {
-        QL_TRY(ql_file_write(work->file.fd, extent->header, size_bytes, work->end));
-        extent->stored = work->id;
-        extent->stored_at = work->end;
-        work->end += size_bytes;
-    }
-    work->live_bytes += size_bytes;
-    *at = extent->stored_at;
+    QL_TRY(ql_file_write(work->file.fd, extent->header, extent->header->size_bytes, work->end));
+    *at = work->end;
+    work->end += extent->header->size_bytes;
     return QL_OK;
 }
 
@@ -128,41 +117,26 @@ static int extents_write(writing *work, const ql_state *state)
 
 static int table_write(writing *work, const ql_state *state, ql_graph_extents *extents)
 {
-    table_header header = {.magic = TABLE_MAGIC, .groups = work->groups, .log_bytes = state->base_bytes,
-                           .sequence = state->base_sequence, .edges = state->base_edges};
+    table_header header = {.magic = TABLE_MAGIC, .groups = work->groups, .sequence = state->base_sequence,
+                           .edges = state->base_edges};
     header.checksum = table_checksum(&header, work->entries);
     uint64_t at = aligned(work->end);
     uint64_t entries_bytes = work->groups * sizeof *work->entries;
     QL_TRY(ql_file_write(work->file.fd, &header, sizeof header, at));
     if (entries_bytes) QL_TRY(ql_file_write(work->file.fd, work->entries, entries_bytes, at + sizeof header));
     QL_TRY(ql_file_sync(work->file.fd));
-    *extents = (ql_graph_extents){.log_bytes = state->base_bytes,
-                                  .file_bytes = at + sizeof header + entries_bytes,
-                                  .table_at = at,
-                                  .live_bytes = QL_LOG_HEADER_BYTES + work->live_bytes + sizeof header + entries_bytes};
+    *extents = (ql_graph_extents){.log_bytes = state->base_bytes, .file_bytes = at + sizeof header + entries_bytes,
+                                  .table_at = at, .edges = state->base_edges};
     return QL_OK;
 }
 
-static int file_identify(writing *work, uint64_t file_bytes)
+int ql_extents_write(const ql_state *state, const char *path, const uint8_t *uuid, ql_graph_extents *extents)
 {
-    struct stat status;
-    if (fstat(work->file.fd, &status) != 0) return QL_E_IO;
-    if ((uint64_t)status.st_size < file_bytes) return QL_E_CORRUPT;
-    work->id = (ql_extent_file_id){(uint64_t)status.st_dev, (uint64_t)status.st_ino};
-    work->committed_bytes = file_bytes;
-    work->end = aligned(file_bytes < QL_LOG_HEADER_BYTES ? QL_LOG_HEADER_BYTES : file_bytes);
-    return QL_OK;
-}
-
-int ql_extents_write(const ql_state *state, const char *path, const uint8_t *uuid, uint64_t file_bytes,
-                     ql_graph_extents *extents)
-{
-    if (file_bytes == 0 && unlink(path) != 0 && errno != ENOENT) return QL_E_IO;
-    writing work = {0};
+    if (unlink(path) != 0 && errno != ENOENT) return QL_E_IO;
+    writing work = {.end = QL_LOG_HEADER_BYTES};
     QL_TRY(ql_log_open(path, QL_EXTENTS_MAGIC, uuid, true, &work.file));
     work.entries = ql_alloc(groups_count(state), sizeof *work.entries);
-    int status = work.entries ? file_identify(&work, file_bytes) : QL_E_MEMORY;
-    if (status == QL_OK) status = extents_write(&work, state);
+    int status = work.entries ? extents_write(&work, state) : QL_E_MEMORY;
     if (status == QL_OK) status = table_write(&work, state, extents);
     ql_free(work.entries);
     ql_log_close(&work.file);
@@ -173,7 +147,6 @@ int ql_extents_write(const ql_state *state, const char *path, const uint8_t *uui
 
 typedef struct reading {
     ql_log file;
-    ql_extent_file_id id;
     const ql_graph_extents *extents;
     table_header header;
     table_entry *entries;
@@ -187,7 +160,6 @@ static int table_read(reading *work)
     struct stat status;
     if (fstat(work->file.fd, &status) != 0) return QL_E_IO;
     if ((uint64_t)status.st_size < extents->file_bytes) return QL_E_CORRUPT;
-    work->id = (ql_extent_file_id){(uint64_t)status.st_dev, (uint64_t)status.st_ino};
     uint64_t at = extents->table_at;
     if (at < QL_LOG_HEADER_BYTES || at % ALIGNMENT != 0) return QL_E_CORRUPT;
     if (extents->file_bytes < at || extents->file_bytes - at < sizeof work->header) return QL_E_CORRUPT;
@@ -200,7 +172,7 @@ static int table_read(reading *work)
     if (!work->entries) return QL_E_MEMORY;
     QL_TRY(ql_file_read(work->file.fd, work->entries, entries_bytes, at + sizeof work->header));
     if (table_checksum(&work->header, work->entries) != work->header.checksum) return QL_E_CORRUPT;
-    return work->header.log_bytes == extents->log_bytes ? QL_OK : QL_E_CORRUPT;
+    return work->header.edges == extents->edges ? QL_OK : QL_E_CORRUPT;
 }
 
 static int file_map(reading *work)
@@ -225,8 +197,6 @@ static int extent_read(reading *work, const table_entry *entry, int side, ql_ext
     const char *block = (const char *)work->map->base + at;
     QL_TRY(ql_extent_open(work->map, block, work->extents->table_at - at, entry->group, side, extent));
     atomic_fetch_add_explicit(&work->map->owners, 1, memory_order_relaxed);
-    (*extent)->stored = work->id;
-    (*extent)->stored_at = at;
     return QL_OK;
 }
 
@@ -247,7 +217,7 @@ static int entry_read(reading *work, const table_entry *entry, uint64_t edges[QL
 static int state_read(reading *work)
 {
     uint64_t edges[QL_SIDES] = {0, 0};
-    QL_TRY(ql_state_create(work->header.log_bytes, &work->state));
+    QL_TRY(ql_state_create(work->extents->log_bytes, &work->state));
     for (uint32_t i = 0; i < work->header.groups; i++) {
         const table_entry *entry = &work->entries[i];
         if (entry->group >= QL_BLOCKS * QL_BLOCK_GROUPS) return QL_E_CORRUPT;

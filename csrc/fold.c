@@ -1,12 +1,12 @@
-/* fold.c: a new base out of a base and its delta.
+/* fold.c: a new base out of a base, its delta up to a limit, and further records that never were in a delta.
  *
- * For each direction the records are scattered to their groups (their numbers per group are known, as the delta counts
- * them), each group's share is sorted by (row, type, other), stably, which leaves the newest record of a key last, and
- * merged with the base's extent in one linear walk; rows without records are copied
- * in spans.  Walking the chains row by row instead cost 1.4 us per record, this 0.15 us (2 M random records): chains jump
- * through memory, scattering streams.
+ * For each direction the records are counted by group and scattered to their groups, each group's share is sorted by
+ * (row, type, other), stably, which leaves the newest record of a key last, and merged with the base's extent in one
+ * linear walk; rows without records are copied in spans.  Walking the chains row by row instead cost 1.4 us per record,
+ * this 0.15 us (2 M random records): chains jump through memory, scattering streams.
  *
- * Nothing of the old state changes, so views keep reading it; groups without records share their extents. */
+ * Nothing of the old state changes, so views keep reading it; groups without records share their extents.  Only what is
+ * immutable below the limit is read, so a writer may append to the state meanwhile. */
 #include <string.h>
 
 #include "graph.h"
@@ -19,7 +19,11 @@ typedef struct item { /* one record, as one direction sees it */
 
 typedef struct fold {
     const ql_state *state;
+    uint32_t limit;       /* delta records below it */
+    const ql_edge *records;
+    uint32_t total;       /* limit + further records */
     ql_state *folded;
+    uint32_t *ends[QL_BLOCKS]; /* by group: counts, then where its items start, then where they end; NULL: no items */
     item *items;          /* all records of one direction, by group */
     item *spare;          /* one group, sorted */
     uint32_t spare_count;
@@ -180,45 +184,66 @@ static int group_merge(ql_extent_builder *build, const ql_extent *base, const it
 
 /* ---- All groups ---- */
 
-static void items_scatter(fold *work, int side)
+/* A record by its place in the order, or NULL if it was dropped. */
+static inline const ql_edge *record_of(const fold *work, uint32_t index)
 {
-    const ql_state *state = work->state;
-    for (uint32_t index = 0; index < state->end; index++) {
-        if (ql_state_dropped(state, index)) continue;
-        const ql_edge *edge = ql_state_record(state, index);
-        uint32_t node = side == QL_SIDE_OUT ? edge->source : edge->target;
-        uint32_t other = side == QL_SIDE_OUT ? edge->target : edge->source;
-        ql_delta_group *group = ql_delta_group_of(state, node >> QL_GROUP_BITS);
-        work->items[group->cursor++] = (item){
-            (uint64_t)(node % QL_GROUP_ROWS) << ROW_SHIFT | (uint64_t)edge->type << 32 | other, edge->weight, edge->flags};
-    }
+    if (index >= work->limit) return &work->records[index - work->limit];
+    return ql_state_dropped(work->state, index) ? NULL : ql_state_record(work->state, index);
 }
 
-/* Where each group's items start; the largest number of items of one group. */
-static uint32_t cursors_place(const ql_state *state, int side)
+static int items_count(fold *work, int side)
+{
+    for (uint32_t number = 0; number < QL_BLOCKS; number++) {
+        if (work->ends[number]) memset(work->ends[number], 0, QL_BLOCK_GROUPS * sizeof **work->ends);
+    }
+    for (uint32_t index = 0; index < work->total; index++) {
+        const ql_edge *edge = record_of(work, index);
+        if (!edge) continue;
+        uint32_t group = (side == QL_SIDE_OUT ? edge->source : edge->target) >> QL_GROUP_BITS;
+        uint32_t **counts = &work->ends[group / QL_BLOCK_GROUPS];
+        if (!*counts) *counts = ql_alloc(QL_BLOCK_GROUPS, sizeof **counts);
+        if (!*counts) return QL_E_MEMORY;
+        (*counts)[group % QL_BLOCK_GROUPS]++;
+    }
+    return QL_OK;
+}
+
+/* Counts become starts; the largest number of items of one group. */
+static uint32_t starts_place(fold *work)
 {
     uint32_t most = 0;
     uint32_t sum = 0;
     for (uint32_t number = 0; number < QL_BLOCKS; number++) {
-        ql_delta_block *block = atomic_load_explicit(&state->delta[number], memory_order_relaxed);
-        for (uint32_t i = 0; block && i < QL_BLOCK_GROUPS; i++) {
-            ql_delta_group *group = atomic_load_explicit(&block->group[i], memory_order_relaxed);
-            if (!group) continue;
-            group->cursor = sum;
-            sum += group->count[side];
-            if (group->count[side] > most) most = group->count[side];
+        uint32_t *ends = work->ends[number];
+        for (uint32_t i = 0; ends && i < QL_BLOCK_GROUPS; i++) {
+            uint32_t count = ends[i];
+            ends[i] = sum;
+            sum += count;
+            if (count > most) most = count;
         }
     }
     return most;
 }
 
-static int group_fold(fold *work, uint32_t number, int side, const ql_delta_group *delta)
+static void items_scatter(fold *work, int side)
 {
-    uint32_t n = delta->count[side];
+    for (uint32_t index = 0; index < work->total; index++) {
+        const ql_edge *edge = record_of(work, index);
+        if (!edge) continue;
+        uint32_t node = side == QL_SIDE_OUT ? edge->source : edge->target;
+        uint32_t other = side == QL_SIDE_OUT ? edge->target : edge->source;
+        uint32_t group = node >> QL_GROUP_BITS;
+        work->items[work->ends[group / QL_BLOCK_GROUPS][group % QL_BLOCK_GROUPS]++] = (item){
+            (uint64_t)(node % QL_GROUP_ROWS) << ROW_SHIFT | (uint64_t)edge->type << 32 | other, edge->weight, edge->flags};
+    }
+}
+
+static int group_fold(fold *work, uint32_t number, int side, item *items, uint32_t n)
+{
     if (n == 0) return QL_OK;
     ql_block *block = work->folded->block[number / QL_BLOCK_GROUPS];
     ql_extent **slot = &block->extent[number % QL_BLOCK_GROUPS][side];
-    items_sort(work->items + delta->cursor - n, work->spare, n);
+    items_sort(items, work->spare, n);
     n = items_unique(work->spare, n);
     ql_extent *extent;
     QL_TRY(group_merge(&work->build, *slot, work->spare, n, number, side, &extent));
@@ -231,9 +256,23 @@ static int group_fold(fold *work, uint32_t number, int side, const ql_delta_grou
     return QL_OK;
 }
 
+/* Blocks without items are shared, the others copied (by the first side that needs it), so that extents can be replaced. */
+static int block_prepare(fold *work, uint32_t number)
+{
+    ql_block **block = &work->folded->block[number];
+    ql_block *old = work->state->block[number];
+    if (*block && *block != old) return QL_OK;
+    ql_block *copy = ql_block_copy(old);
+    if (!copy) return QL_E_MEMORY;
+    ql_block_release(*block);
+    *block = copy;
+    return QL_OK;
+}
+
 static int side_fold(fold *work, int side)
 {
-    uint32_t most = cursors_place(work->state, side);
+    QL_TRY(items_count(work, side));
+    uint32_t most = starts_place(work);
     if (most > work->spare_count) {
         ql_free(work->spare);
         work->spare = ql_alloc(most, sizeof *work->spare);
@@ -241,25 +280,15 @@ static int side_fold(fold *work, int side)
         if (!work->spare) return QL_E_MEMORY;
     }
     items_scatter(work, side);
+    uint32_t from = 0;
     for (uint32_t number = 0; number < QL_BLOCKS; number++) {
-        ql_delta_block *block = atomic_load_explicit(&work->state->delta[number], memory_order_relaxed);
-        for (uint32_t i = 0; block && i < QL_BLOCK_GROUPS; i++) {
-            ql_delta_group *group = atomic_load_explicit(&block->group[i], memory_order_relaxed);
-            if (group) QL_TRY(group_fold(work, number * QL_BLOCK_GROUPS + i, side, group));
+        if (!work->ends[number]) continue;
+        QL_TRY(block_prepare(work, number));
+        for (uint32_t i = 0; i < QL_BLOCK_GROUPS; i++) {
+            uint32_t until = work->ends[number][i];
+            QL_TRY(group_fold(work, number * QL_BLOCK_GROUPS + i, side, work->items + from, until - from));
+            from = until;
         }
-    }
-    return QL_OK;
-}
-
-/* Blocks without a delta are shared, the others copied, so that their extents can be replaced. */
-static int blocks_prepare(fold *work)
-{
-    for (uint32_t i = 0; i < QL_BLOCKS; i++) {
-        ql_block *old = work->state->block[i];
-        bool changed = atomic_load_explicit(&work->state->delta[i], memory_order_relaxed) != NULL;
-        if (!changed && old) atomic_fetch_add_explicit(&old->owners, 1, memory_order_relaxed);
-        work->folded->block[i] = changed ? ql_block_copy(old) : old;
-        if (changed && !work->folded->block[i]) return QL_E_MEMORY;
     }
     return QL_OK;
 }
@@ -267,22 +296,32 @@ static int blocks_prepare(fold *work)
 static int fold_run(fold *work)
 {
     work->folded->base_edges = work->state->base_edges;
-    work->items = ql_alloc(work->state->end, sizeof *work->items);
+    work->items = ql_alloc(work->total, sizeof *work->items);
     if (!work->items) return QL_E_MEMORY;
-    QL_TRY(blocks_prepare(work));
+    for (uint32_t i = 0; i < QL_BLOCKS; i++) {
+        ql_block *shared = work->state->block[i];
+        if (shared) atomic_fetch_add_explicit(&shared->owners, 1, memory_order_relaxed);
+        work->folded->block[i] = shared;
+    }
     for (int side = 0; side < QL_SIDES; side++) QL_TRY(side_fold(work, side));
     return QL_OK;
 }
 
-int ql_state_fold(const ql_state *state, uint64_t base_bytes, ql_state **folded)
+int ql_state_fold(const ql_state *state, uint32_t limit, const ql_edge *records, uint64_t n, uint64_t base_bytes,
+                  ql_state **folded)
 {
+    if (n > QL_DELTA_MAX - limit) return QL_E_LIMIT;
     fold *work = ql_alloc(1, sizeof *work); /* Its tables are too large for a thread's stack. */
     if (!work) return QL_E_MEMORY;
     work->state = state;
+    work->limit = limit;
+    work->records = records;
+    work->total = limit + (uint32_t)n;
     int status = ql_state_create(base_bytes, &work->folded);
     if (status == QL_OK) status = fold_run(work);
     if (status == QL_OK) *folded = work->folded;
     else ql_state_free(work->folded);
+    for (uint32_t i = 0; i < QL_BLOCKS; i++) ql_free(work->ends[i]);
     ql_free(work->items);
     ql_free(work->spare);
     ql_free(work->build.other);

@@ -7,7 +7,14 @@
  *
  * A view is a state (adjacency.c) and the number of delta records it may see.  Committed lengths that fall into the
  * current delta are kept in `marks`.  A view older than the current base is rare (a snapshot was taken before a fold and
- * its view is opened after it); it is rebuilt from the log, privately, which is slow and right.
+ * its view is opened after it); it is rebuilt from the origin (what the extents on disk held at opening, or nothing) and
+ * the log, privately, which is slow and right.
+ *
+ * Two ways lead to disk: flush writes the pending batch to the log; extents_write writes the committed graph whole, beside
+ * commits that go on.  Who does the latter names both in the catalog: the file, and a new log that begins where it ends;
+ * the handle of the old pair stays as it is for its views, and the new pair gets a handle of its own.  A batch as large as
+ * the graph does not go through log and delta at all: load folds it into a state beside the committed one, which pending
+ * views see, and extents_write writes that.
  *
  * Locks: `writing` is held through every changing call; `pin` only while pointers and counts are exchanged, so opening
  * a view never waits for a writer's work.  Readers of a view take no lock. */
@@ -19,7 +26,7 @@
 #include "graph.h"
 
 #define FOLD_RECORDS_MIN 4096u /* smaller deltas are not worth folding */
-#define FOLD_BASE_SHARE 8u     /* fold when the delta is larger than this share of the base */
+#define FOLD_BASE_SHARE 4u     /* fold when the delta is larger than this share of the base */
 
 typedef struct mark {
     uint64_t log_bytes;
@@ -37,7 +44,7 @@ struct ql_graph {
     pthread_mutex_t pin;
     ql_log log;
     bool writable;
-    uint64_t sequence;      /* records in the committed log */
+    ql_state *origin;       /* what the file of extents held, an owner of it; NULL: the log starts from nothing */
     range *ranges;
     uint32_t range_count;
     uint32_t range_capacity;
@@ -45,9 +52,11 @@ struct ql_graph {
     uint64_t flushed_bytes; /* log length after the flushed batch; 0: the pending batch is not flushed */
     /* pin: */
     ql_state *state;
+    ql_state *loaded;       /* what load made of the committed graph and its records; pending, NULL if there is none */
     uint64_t committed_bytes;
+    uint64_t sequence;      /* of the next record of the committed log */
     uint32_t committed_limit;
-    uint32_t pending_limit;
+    uint32_t pending_limit; /* of `loaded`, if there is one */
     mark *marks;            /* of the current state, ascending */
     uint32_t mark_count;
     uint32_t mark_capacity;
@@ -60,6 +69,14 @@ static void state_unpin(ql_graph *graph, ql_state *state)
     bool last = --state->owners == 0;
     pthread_mutex_unlock(&graph->pin);
     if (last) ql_state_free(state);
+}
+
+static ql_state *state_pin(ql_graph *graph, ql_state *state)
+{
+    pthread_mutex_lock(&graph->pin);
+    state->owners++;
+    pthread_mutex_unlock(&graph->pin);
+    return state;
 }
 
 int ql_graph_open(const char *path, const uint8_t *uuid, int writable, ql_graph **graph)
@@ -84,6 +101,8 @@ int ql_graph_open(const char *path, const uint8_t *uuid, int writable, ql_graph 
 void ql_graph_close(ql_graph *graph)
 {
     if (!graph) return;
+    if (graph->loaded) state_unpin(graph, graph->loaded);
+    if (graph->origin) state_unpin(graph, graph->origin);
     state_unpin(graph, graph->state);
     ql_log_close(&graph->log);
     pthread_mutex_destroy(&graph->writing);
@@ -109,11 +128,12 @@ static int marks_reserve(ql_graph *graph)
 }
 
 /* The delta up to its end is the graph as of log_bytes. */
-static void commit_at(ql_graph *graph, uint64_t log_bytes)
+static void commit_at(ql_graph *graph, uint64_t log_bytes, uint64_t sequence)
 {
     pthread_mutex_lock(&graph->pin);
     assert(graph->mark_count < graph->mark_capacity);
     graph->committed_bytes = log_bytes;
+    graph->sequence = sequence;
     graph->committed_limit = graph->state->end;
     graph->pending_limit = graph->state->end;
     graph->marks[graph->mark_count++] = (mark){log_bytes, graph->state->end};
@@ -127,6 +147,7 @@ static void state_replace(ql_graph *graph, ql_state *state)
     ql_state *old = graph->state;
     graph->state = state;
     graph->committed_bytes = state->base_bytes;
+    graph->sequence = state->base_sequence;
     graph->committed_limit = 0;
     graph->pending_limit = 0;
     graph->mark_count = 0;
@@ -134,21 +155,15 @@ static void state_replace(ql_graph *graph, ql_state *state)
     state_unpin(graph, old);
 }
 
-static int fold_now(ql_graph *graph)
-{
-    ql_state *folded;
-    QL_TRY(ql_state_fold(graph->state, graph->committed_bytes, &folded));
-    folded->base_sequence = graph->sequence;
-    state_replace(graph, folded);
-    return QL_OK;
-}
-
 /* Called when nothing is pending. Out of memory leaves the delta as it is: right, slower, and tried again later. */
 static void fold_if_due(ql_graph *graph)
 {
     const ql_state *state = graph->state;
     if (state->end < FOLD_RECORDS_MIN || state->end < state->base_edges / FOLD_BASE_SHARE) return;
-    (void)fold_now(graph);
+    ql_state *folded;
+    if (ql_state_fold(state, state->end, NULL, 0, graph->committed_bytes, &folded) != QL_OK) return;
+    folded->base_sequence = graph->sequence;
+    state_replace(graph, folded);
 }
 
 /* ---- The writer ---- */
@@ -166,19 +181,45 @@ static int ranges_reserve(ql_graph *graph)
 
 static int append_locked(ql_graph *graph, const ql_edge *records, uint64_t n)
 {
+    ql_state *state = graph->loaded ? graph->loaded : graph->state;
     QL_TRY(ranges_reserve(graph));
-    uint32_t from = graph->state->end;
-    QL_TRY(ql_state_append(graph->state, records, n));
+    uint32_t from = state->end;
+    QL_TRY(ql_state_append(state, records, n));
 
     range *last = graph->range_count ? &graph->ranges[graph->range_count - 1] : NULL;
-    if (last && last->until == from) last->until = graph->state->end;
-    else graph->ranges[graph->range_count++] = (range){from, graph->state->end};
+    if (last && last->until == from) last->until = state->end;
+    else graph->ranges[graph->range_count++] = (range){from, state->end};
     graph->pending += (uint32_t)n;
     graph->flushed_bytes = 0;
     pthread_mutex_lock(&graph->pin);
-    graph->pending_limit = graph->state->end;
+    graph->pending_limit = state->end;
     pthread_mutex_unlock(&graph->pin);
     return QL_OK;
+}
+
+static int load_locked(ql_graph *graph, const ql_edge *records, uint64_t n)
+{
+    if (graph->pending > 0 || graph->loaded) return QL_E_INVALID;
+    ql_state *loaded;
+    QL_TRY(ql_state_fold(graph->state, graph->committed_limit, records, n, QL_LOG_HEADER_BYTES, &loaded));
+    loaded->base_sequence = graph->sequence;
+    pthread_mutex_lock(&graph->pin);
+    graph->loaded = loaded;
+    graph->pending_limit = 0;
+    pthread_mutex_unlock(&graph->pin);
+    return QL_OK;
+}
+
+int ql_graph_load(ql_graph *graph, const ql_edge *records, uint64_t n)
+{
+    if (!graph->writable) return QL_E_READONLY;
+    for (uint64_t i = 0; i < n; i++) {
+        if (!ql_edge_valid(&records[i])) return QL_E_INVALID;
+    }
+    pthread_mutex_lock(&graph->writing);
+    int status = load_locked(graph, records, n);
+    pthread_mutex_unlock(&graph->writing);
+    return status;
 }
 
 int ql_graph_append(ql_graph *graph, const ql_edge *records, uint64_t n)
@@ -216,6 +257,7 @@ static void pending_fill(void *context, ql_edge *piece, uint32_t n)
 static int flush_locked(ql_graph *graph, uint64_t commit, uint64_t *log_bytes)
 {
     uint64_t end = graph->committed_bytes;
+    if (graph->loaded) return QL_E_INVALID; /* It goes to a file of extents. */
     if (graph->pending > 0) {
         QL_TRY(marks_reserve(graph));
         ql_log_batch batch = {.count = graph->pending, .commit = commit, .sequence = graph->sequence};
@@ -256,11 +298,10 @@ int ql_graph_publish(ql_graph *graph)
     if (!graph->writable) return QL_E_READONLY;
     pthread_mutex_lock(&graph->writing);
     int status = QL_OK;
-    if (graph->pending > 0 && graph->flushed_bytes == 0) {
+    if (graph->loaded || (graph->pending > 0 && graph->flushed_bytes == 0)) {
         status = QL_E_INVALID;
     } else if (graph->pending > 0) {
-        commit_at(graph, graph->flushed_bytes);
-        graph->sequence += graph->pending;
+        commit_at(graph, graph->flushed_bytes, graph->sequence + graph->pending);
         pending_clear(graph);
         fold_if_due(graph);
     }
@@ -272,10 +313,15 @@ int ql_graph_abort(ql_graph *graph)
 {
     if (!graph->writable) return QL_E_READONLY;
     pthread_mutex_lock(&graph->writing);
-    if (graph->pending > 0) {
-        pthread_mutex_lock(&graph->pin);
-        graph->pending_limit = graph->committed_limit;
-        pthread_mutex_unlock(&graph->pin);
+    ql_state *loaded = graph->loaded;
+    pthread_mutex_lock(&graph->pin);
+    graph->loaded = NULL;
+    graph->pending_limit = graph->committed_limit;
+    pthread_mutex_unlock(&graph->pin);
+    if (loaded) {
+        state_unpin(graph, loaded);
+        pending_clear(graph);
+    } else if (graph->pending > 0) {
         ql_state_drop(graph->state, graph->ranges[0].from);
         pending_clear(graph);
         fold_if_due(graph);
@@ -335,12 +381,13 @@ static int replay_batch(const ql_log *log, ql_state *state, uint64_t until, uint
 
 static int advance_locked(ql_graph *graph, uint64_t log_bytes)
 {
-    if (log_bytes > graph->committed_bytes && graph->pending > 0) return QL_E_INVALID;
+    if (log_bytes > graph->committed_bytes && (graph->pending > 0 || graph->loaded)) return QL_E_INVALID;
     while (graph->committed_bytes < log_bytes) {
         uint64_t offset = graph->committed_bytes;
+        uint64_t sequence = graph->sequence;
         QL_TRY(marks_reserve(graph));
-        QL_TRY(replay_batch(&graph->log, graph->state, log_bytes, &offset, &graph->sequence));
-        commit_at(graph, offset);
+        QL_TRY(replay_batch(&graph->log, graph->state, log_bytes, &offset, &sequence));
+        commit_at(graph, offset, sequence);
         fold_if_due(graph);
     }
     return QL_OK;
@@ -362,30 +409,40 @@ int ql_graph_advance(ql_graph *graph, uint64_t log_bytes)
 
 /* ---- Extents on disk ---- */
 
-static int extents_write_locked(ql_graph *graph, const char *path, uint64_t file_bytes, bool fold,
-                                ql_graph_extents *extents)
+/* The pending load, or the committed graph beside which commits go on. */
+static int extents_write(ql_graph *graph, const char *path, ql_graph_extents *extents)
 {
-    if (fold && graph->pending > 0) return QL_E_INVALID;
-    if (fold && graph->state->end > 0) QL_TRY(fold_now(graph));
-    return ql_extents_write(graph->state, path, graph->log.uuid, file_bytes, extents);
+    pthread_mutex_lock(&graph->pin);
+    ql_state *state = graph->loaded ? graph->loaded : graph->state;
+    bool whole = graph->loaded || graph->committed_limit == 0;
+    uint32_t limit = graph->committed_limit;
+    uint64_t log_bytes = graph->committed_bytes;
+    uint64_t sequence = graph->sequence;
+    state->owners++;
+    pthread_mutex_unlock(&graph->pin);
+
+    ql_state *folded = NULL;
+    int status = whole ? QL_OK : ql_state_fold(state, limit, NULL, 0, log_bytes, &folded);
+    if (folded) folded->base_sequence = sequence;
+    if (status == QL_OK) status = ql_extents_write(whole ? state : folded, path, graph->log.uuid, extents);
+    ql_state_free(folded);
+    state_unpin(graph, state);
+    return status;
 }
 
-int ql_graph_extents_write(ql_graph *graph, const char *path, uint64_t file_bytes, int fold, ql_graph_extents *extents)
+int ql_graph_extents_write(ql_graph *graph, const char *path, ql_graph_extents *extents)
 {
-    if (!graph->writable) return QL_E_READONLY;
-    pthread_mutex_lock(&graph->writing);
-    int status = extents_write_locked(graph, path, file_bytes, fold != 0, extents);
-    pthread_mutex_unlock(&graph->writing);
-    return status;
+    return graph->writable ? extents_write(graph, path, extents) : QL_E_READONLY;
 }
 
 static int extents_read_locked(ql_graph *graph, const char *path, const ql_graph_extents *extents)
 {
-    if (graph->pending > 0 || graph->committed_bytes > extents->log_bytes) return QL_E_INVALID;
+    if (graph->pending > 0 || graph->loaded || graph->origin) return QL_E_INVALID;
+    if (graph->committed_bytes > extents->log_bytes) return QL_E_INVALID;
     ql_state *state;
     QL_TRY(ql_extents_read(path, graph->log.uuid, extents, &state));
-    graph->sequence = state->base_sequence;
     state_replace(graph, state);
+    graph->origin = state_pin(graph, state);
     return QL_OK;
 }
 
@@ -424,18 +481,21 @@ static int view_pin(ql_graph *graph, uint64_t log_bytes, bool pending, ql_graph_
     if (pending && log_bytes != graph->committed_bytes) return QL_E_INVALID;
     if (pending) view->limit = graph->pending_limit;
     else QL_TRY(mark_find(graph, log_bytes, &view->limit));
-    view->state = graph->state;
+    view->state = pending && graph->loaded ? graph->loaded : graph->state;
     view->state->owners++;
     return QL_OK;
 }
 
-/* A view from before the current base: its own state, from the log. */
+/* A view from before the current base: its own state, from the origin and the log. */
 static int view_replay(ql_graph *graph, uint64_t log_bytes, ql_graph_view *view)
 {
+    const ql_state *origin = graph->origin;
+    uint64_t offset = origin ? origin->base_bytes : QL_LOG_HEADER_BYTES;
+    uint64_t sequence = origin ? origin->base_sequence : 0;
+    if (log_bytes < offset) return QL_E_INVALID;
     ql_state *state;
-    QL_TRY(ql_state_create(log_bytes, &state));
-    uint64_t offset = QL_LOG_HEADER_BYTES;
-    uint64_t sequence = 0;
+    if (origin) QL_TRY(ql_state_fold(origin, 0, NULL, 0, log_bytes, &state)); /* Shares all of it. */
+    else QL_TRY(ql_state_create(log_bytes, &state));
     int status = QL_OK;
     while (status == QL_OK && offset < log_bytes) {
         status = replay_batch(&graph->log, state, log_bytes, &offset, &sequence);
@@ -478,12 +538,14 @@ void ql_graph_view_close(ql_graph_view *view)
 
 int ql_graph_check(ql_graph *graph, uint64_t *where)
 {
-    pthread_mutex_lock(&graph->pin);
+    pthread_mutex_lock(&graph->writing); /* The origin's. */
     uint64_t until = graph->committed_bytes;
-    pthread_mutex_unlock(&graph->pin);
+    const ql_state *origin = graph->origin;
+    bool starts = origin && origin->base_bytes == QL_LOG_HEADER_BYTES; /* Else the log goes back to nothing. */
+    uint64_t sequence = starts ? origin->base_sequence : 0;
+    pthread_mutex_unlock(&graph->writing);
 
     uint64_t offset = 0;
-    uint64_t sequence = 0;
     int status = ql_log_header_check(&graph->log);
     if (status == QL_OK) offset = QL_LOG_HEADER_BYTES;
     while (status == QL_OK && offset < until) {

@@ -40,11 +40,6 @@ enum { QL_SIDE_OUT, QL_SIDE_IN, QL_SIDES };
 typedef struct ql_extent_map ql_extent_map; /* extent_file.c: a mapped file, counted by its extents */
 void ql_extent_map_release(ql_extent_map *map);
 
-typedef struct ql_extent_file_id { /* what a path may lose to another file, an inode does not */
-    uint64_t device;
-    uint64_t inode;
-} ql_extent_file_id;
-
 typedef struct ql_extent_header { /* 64 bytes, then the columns */
     uint32_t magic;
     uint32_t group;
@@ -62,11 +57,9 @@ typedef struct ql_extent_header { /* 64 bytes, then the columns */
     uint32_t reserved_more[5];
 } ql_extent_header;
 
-/* Immutable after it is made, but for `stored`, which belongs to who holds the writing lock; counted by its owners. */
+/* Immutable after it is made; counted by its owners. */
 typedef struct ql_extent {
     _Atomic uint32_t owners;
-    ql_extent_file_id stored;
-    uint64_t stored_at;     /* where in that file; 0: in none */
     const ql_extent_header *header;
     uint32_t first;         /* these four as in the header, which is another cache line */
     uint32_t rows;
@@ -197,8 +190,6 @@ typedef struct ql_leaf {
 } ql_leaf;
 
 typedef struct ql_delta_group {
-    uint32_t count[QL_SIDES]; /* writer: linked records, dropped ones not counted */
-    uint32_t cursor;          /* writer: for folding */
     _Atomic(ql_leaf *) leaf[QL_LEAVES];
 } ql_delta_group;
 
@@ -216,7 +207,7 @@ typedef struct ql_state {
     ql_block *block[QL_BLOCKS];
     uint32_t end;         /* delta records, dropped ones included */
     _Atomic(ql_delta_record *) chunk[QL_DELTA_CHUNKS];
-    uint64_t *dropped[QL_DELTA_CHUNKS]; /* writer: a bit per record of the chunk, behind it in the same memory */
+    _Atomic uint64_t *dropped[QL_DELTA_CHUNKS]; /* a bit per record of the chunk, behind it in the same memory */
     _Atomic(ql_delta_block *) delta[QL_BLOCKS];
 } ql_state;
 
@@ -242,13 +233,16 @@ void ql_state_free(ql_state *state);
 int ql_state_append(ql_state *state, const ql_edge *records, uint64_t n);
 /* Writer: unlink the records from index `from` on. Their numbers are not used again, so no view meets them. */
 void ql_state_drop(ql_state *state, uint32_t from);
-/* A new state whose base holds this one's base and its whole delta; untouched extents are shared. */
-int ql_state_fold(const ql_state *state, uint64_t base_bytes, ql_state **folded);
+/* A new state whose base holds this one's base, its delta below `limit` and n records more; untouched extents are shared.
+ * Needs no lock while the limit is committed and the state owned: later records and drops do not matter. */
+int ql_state_fold(const ql_state *state, uint32_t limit, const ql_edge *records, uint64_t n, uint64_t base_bytes,
+                  ql_state **folded);
 const ql_edge *ql_state_record(const ql_state *state, uint32_t index);
-bool ql_state_dropped(const ql_state *state, uint32_t index); /* writer */
+bool ql_state_dropped(const ql_state *state, uint32_t index);
 ql_delta_group *ql_delta_group_of(const ql_state *state, uint32_t group);
 /* A block of one owner that shares all extents of `old`, which may be NULL; NULL when memory is out. */
 ql_block *ql_block_copy(const ql_block *old);
+void ql_block_release(ql_block *block);
 
 /* The row of a node in one direction, as a view with this limit sees it. */
 int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch, ql_row *row);
@@ -343,9 +337,9 @@ int ql_log_read(const ql_log *log, uint64_t offset, uint64_t until, uint64_t seq
 bool ql_edge_valid(const ql_edge *edge);
 
 /* ---- extent_file.c ---- */
-/* Append what is not stored yet of a state's base behind file_bytes (0: make the file anew), and its table; synced. */
-int ql_extents_write(const ql_state *state, const char *path, const uint8_t *uuid, uint64_t file_bytes,
-                     ql_graph_extents *extents);
+/* Write a state's base to a new file, in place of one that is there, synced. */
+int ql_extents_write(const ql_state *state, const char *path, const uint8_t *uuid, ql_graph_extents *extents);
+/* The base of a file as a state that starts at extents->log_bytes; all of it is checked. */
 int ql_extents_read(const char *path, const uint8_t *uuid, const ql_graph_extents *extents, ql_state **state);
 
 /* ---- neighbours.c ---- */

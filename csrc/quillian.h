@@ -158,20 +158,21 @@ int ql_graph_abort(ql_graph *graph);   /* drop the pending batch, flushed or not
 /* Any process: replay the log up to log_bytes, which somebody committed. */
 int ql_graph_advance(ql_graph *graph, uint64_t log_bytes);
 int ql_graph_truncate(ql_graph *graph, uint64_t log_bytes); /* writer, at open: cut the tail that no commit covers */
-/* The folded part of the graph on disk, so that opening replays only the log's tail. The catalog keeps this struct:
- *   open: ql_graph_extents_read(path, kept), then ql_graph_advance as ever.
- *   now and then, in the writer, before the catalog's commit: ql_graph_extents_write(path, kept.file_bytes, ...), which
- *   appends to the file what changed and syncs it; the commit keeps the new struct. A crash in between costs nothing.
- *   when live_bytes is much less than file_bytes: write with file_bytes 0 to a new path, commit, remove the old file. */
+/* Writer: fold n records into a pending graph of their own, past the delta; for batches about as large as the graph.
+ * QL_E_INVALID when something is pending. Further appends join it. It cannot be flushed: extents_write writes it without
+ * what was appended since, and abort drops it. */
+int ql_graph_load(ql_graph *graph, const ql_edge *records, uint64_t n);
+/* The graph on disk in a file that is never changed, so that opening replays only a short log. The catalog keeps this: */
 typedef struct ql_graph_extents {
     uint64_t log_bytes;  /* the extents hold the log up to here */
-    uint64_t file_bytes; /* committed length of the file */
+    uint64_t file_bytes; /* length of the file */
     uint64_t table_at;
-    uint64_t live_bytes; /* what a new file would take */
+    uint64_t edges;
 } ql_graph_extents;
-/* fold 1: the whole committed graph, also what would stay in the delta (nothing may be pending). 0: the base as it is. */
-int ql_graph_extents_write(ql_graph *graph, const char *path, uint64_t file_bytes, int fold, ql_graph_extents *extents);
-/* Before anything else after opening; checks all of it. QL_E_INVALID when the handle is ahead of it. */
+/* Write the pending load, or else the committed graph, to a new file, synced. Commits go on meanwhile. */
+int ql_graph_extents_write(ql_graph *graph, const char *path, ql_graph_extents *extents);
+/* Before anything else after opening: start from a file instead of nothing; checks all of it. extents->log_bytes: where in
+ * this log, as of whose first byte the file may have been written. QL_E_INVALID when the handle is ahead of it. */
 int ql_graph_extents_read(ql_graph *graph, const char *path, const ql_graph_extents *extents);
 /* A view of the graph as of log_bytes (<= what was advanced), with the pending batch if pending is 1. */
 int ql_graph_view_open(ql_graph *graph, uint64_t log_bytes, int pending, ql_graph_view **view);

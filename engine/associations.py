@@ -1,7 +1,8 @@
-"""The association log of one store in this process: typed, weighted edges, both directions.
+"""The associations of one fold in this process: typed, weighted edges, both directions.
 
-Truth is the log (csrc/graph.c) up to the length in the catalog's Head; type names, and whatever of
-an association is not at its default (confidence, origin, validity, data), stand in the catalog.
+Truth are the extents of the fold (csrc/extent_file.c) and the log behind them (csrc/graph.c) up to
+the length in the catalog's Head; type names, and whatever of an association is not at its default
+(confidence, origin, validity, data), stand in the catalog.
 """
 
 import threading
@@ -11,23 +12,43 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .bindings.graph import EDGE, Edges, Graph, GraphView
+from .bindings.graph import EDGE, Edges, Extents, Graph, GraphView
 from .bindings.limits import EDGE_REMOVE
 from .errors import CorruptError
 from .heads import Head, Manifest
+from .layout import LOG_HEADER_BYTES, extents_name, graph_name
+from .syncing import sync
 
 
 class AssociationLog:
-    """The log and its adjacency. One per process and store."""
+    """Extents, log and adjacency of one fold. The newest one per process and store writes."""
 
-    def __init__(self, path: Path, manifest: Manifest, *, read_only: bool):
+    def __init__(self, folder: Path, head: Head, manifest: Manifest, *, read_only: bool):
+        self.files = (head.generation, head.fold)
+        self.path = folder / graph_name(*self.files)
         self.damage: str | None = None  # Why associations cannot be used.
+        self.loading = False  # Whether what is pending goes to extents, not to the log.
+        self.appended: list[Edges] = []  # Since it was loaded.
+        self._extents = folder / extents_name(*self.files) if head.fold else None
+        self._kept = Extents(LOG_HEADER_BYTES, *head.extents) if head.fold else None
+        self._manifest = manifest
         self._opened: Graph | None = None
         self._lock = threading.Lock()
+        is_new = not self.path.exists()
         try:
-            self._opened = Graph(path, manifest.uuid, writable=not read_only)
+            self._opened = Graph(self.path, manifest.uuid, writable=not read_only)
+            self._read_extents(self._opened)
         except CorruptError as error:
             self.damage = str(error)
+        if is_new:
+            sync(folder)
+
+    def _read_extents(self, graph: Graph) -> None:
+        if self._extents is None or self._kept is None:
+            return
+        if not self._extents.exists():
+            raise CorruptError(f"{self._extents} is missing")
+        graph.extents_read(self._extents, self._kept)
 
     @property
     def _graph(self) -> Graph:
@@ -63,6 +84,17 @@ class AssociationLog:
     def append(self, records: Edges) -> None:
         """Records join the pending batch."""
         self._graph.append(records)
+        if self.loading:
+            self.appended.append(records)
+
+    def load(self, records: Edges) -> None:
+        """Records become pending extents; what is appended then is for the log behind them."""
+        self._graph.load(records)
+        self.loading = True
+
+    def write_extents(self, path: Path) -> Extents:
+        """Write the pending load, or else the committed graph, to a new file, synced."""
+        return self._graph.extents_write(path)
 
     def flush(self, commit: int) -> int:
         """Write the pending batch behind the committed log; returns the new length in bytes."""
@@ -76,12 +108,21 @@ class AssociationLog:
         self._graph.publish()
 
     def abort(self) -> None:
-        """Drop the pending batch."""
+        """Drop the pending batch, or load."""
+        self.loading = False
+        self.appended.clear()
         self._graph.abort()
 
-    def check(self) -> int | None:
-        """Byte offset of the first damaged batch of the committed log, or None."""
-        return self._graph.check()
+    def check(self) -> str | None:
+        """What is damaged in the files, read again, or None."""
+        where = self._graph.check()
+        if where is not None:
+            return f"the log is damaged at byte {where}"
+        try:
+            self._read_extents(Graph(self.path, self._manifest.uuid))
+        except CorruptError as error:
+            return str(error)
+        return None
 
 
 def records(

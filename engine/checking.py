@@ -47,7 +47,7 @@ def problems(directory: Directory, view: Snapshot) -> list[Problem]:
         if head.rows:
             found.extend(_vectors(logs.vectors(), head.rows, owners, nodes))
         found.extend(_words(directory, txn))
-    found.extend(_associations(logs.associations, view, nodes))
+    found.extend(_associations(logs.associations_of(head), view, nodes))
     return found
 
 
@@ -139,12 +139,11 @@ def _words(directory: Directory, txn: CatalogTransaction) -> Iterator[Problem]:
 
 def _associations(log: AssociationLog, view: Snapshot, nodes: dict[int, str]) -> Iterator[Problem]:
     try:
-        where = log.check()
+        damage = log.check()
     except CorruptError as error:
-        yield Problem("associations", str(error), True)
-        return
-    if where is not None:
-        yield Problem("associations", f"the log is damaged at byte {where}", True)
+        damage = str(error)
+    if damage is not None:
+        yield Problem("associations", damage, True)
         return
     edges = view.graph.edges()
     known = np.fromiter(nodes, dtype=np.uint32, count=len(nodes))

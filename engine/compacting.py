@@ -1,12 +1,13 @@
 """Compacting: write the logs anew, without what has died, and give the space back.
 
-The new generation holds the vectors of living concepts, in their order, and one batch with all
-associations. One LMDB transaction names it in the head and gives every concept its new slots, so a
+The new generation holds the vectors of living concepts, in their order, and all associations as
+extents. One LMDB transaction names it in the head and gives every concept its new slots, so a
 reader sees either all of the old or all of the new. The old files go when no snapshot of any
 process may open them. The catalog shrinks by being written anew too, which needs that nobody else
 has it open; else it keeps its free pages for later commits, and the report says so.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,14 +17,15 @@ import numpy as np
 from .bindings.graph import EDGE, Edges
 from .catalog import CatalogTransaction
 from .directory import Directory
+from .folding import following, place
 from .heads import Head
+from .layout import draft_extents_name
 from .logs import Logs
 from .records import Concept
 from .selection import Float32
 from .text import records as text_records
 
 CHUNK = 4_096  # Concepts read, moved and written at once.
-EDGES_CHUNK = 1 << 20
 
 Read = Callable[[Sequence[int]], Float32]
 
@@ -57,7 +59,7 @@ def compact(directory: Directory, timeout: float) -> Compaction:
             head = txn.head()
         removed = directory.drop_generations(head)
         shrunk = directory.catalog.shrink()
-    directory.index_if_due(head)
+    directory.work_if_due(head)
     return Compaction(before, sum(directory.size_bytes().values()), removed, shrunk)
 
 
@@ -69,18 +71,20 @@ def move(
         head,
         commit=head.commit + 1,
         generation=head.generation + 1,
+        fold=0,
+        extents=(),
+        log_bytes=0,
         generation_txn=txn.number,
         associations=len(edges),
         index_rows=0,
         index_curve=(),
     )
     directory.drop_generation(now.generation)
-    logs = Logs(directory.path, now.generation, directory.manifest, read_only=False)
+    logs = Logs(directory.path, now, directory.manifest, read_only=False)
     words = directory.words()
     try:
         rows = 0 if read is None else _move_vectors(txn, logs, read, now.commit)
-        length = _write_edges(logs, edges, now.commit)
-        now = replace(now, rows=rows, vectors=rows, log_bytes=length)
+        now = replace(_write_edges(directory, logs, edges, now), rows=rows, vectors=rows)
         for key, _ in list(txn.items("deaths")):
             txn.delete("deaths", key)
         now, segments = text_records.renew(words, txn, now)
@@ -94,14 +98,19 @@ def move(
     text_records.sweep(words, segments)
 
 
-def _write_edges(logs: Logs, edges: Edges, commit: int) -> int:
-    """Write one batch with all associations; the length of the log."""
+def _write_edges(directory: Directory, logs: Logs, edges: Edges, now: Head) -> Head:
+    """Write all associations as the first fold of the generation, behind which its log is empty."""
     log = logs.associations
-    for start in range(0, len(edges), EDGES_CHUNK):
-        log.append(np.ascontiguousarray(edges[start : start + EDGES_CHUNK], dtype=EDGE))
-    length = log.flush(commit) if len(edges) else 0
-    log.sync()
-    return length
+    if not len(edges):
+        return now
+    log.load(np.ascontiguousarray(edges, dtype=EDGE))
+    draft = directory.path / draft_extents_name(os.getpid())
+    named = following(now, log.write_extents(draft), now.generation_txn)
+    log.abort()
+    log.path.unlink()
+    made, named = place(directory.path, directory.manifest, named, draft)
+    made.close()
+    return named
 
 
 def _move_vectors(txn: CatalogTransaction, logs: Logs, read: Read, commit: int) -> int:

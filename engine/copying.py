@@ -21,7 +21,7 @@ from .checking import Problem, problems
 from .directory import Directory
 from .errors import ConflictError, CorruptError, StorageError
 from .heads import Head, Manifest
-from .layout import CATALOG, WORDS, graph_name, index_name, row_files, vectors_name
+from .layout import CATALOG, WORDS, extents_name, graph_name, index_name, row_files, vectors_name
 from .snapshot import Snapshot
 from .syncing import sync
 from .text import records as text_records
@@ -101,15 +101,17 @@ def _copy(directory: Directory, folder: Path) -> None:
 def _opened(
     directory: Directory, txn: CatalogTransaction, head: Head, stack: ExitStack
 ) -> dict[str, BinaryIO]:
-    """The immutable derived files that a head names, opened, by their names in a store."""
+    """The immutable files that a head names, opened, by their names in a store."""
     names = [f"{WORDS}/{info.name}" for info in text_records.segments(txn).current]
+    if head.fold:
+        names.append(extents_name(head.generation, head.fold))
     if head.index_rows:
         names.append(f"{vectors_name(head.generation)}/{index_name(head.index_generation)}")
     return {name: stack.enter_context((directory.path / name).open("rb")) for name in names}
 
 
 def _copy_logs(path: Path, manifest: Manifest, head: Head, folder: Path) -> None:
-    sizes = {graph_name(head.generation): head.log_bytes}
+    sizes = {graph_name(head.generation, head.fold): head.log_bytes}
     if manifest.dim is not None:
         files = row_files(head.rows, manifest.dim)
         sizes |= {f"{vectors_name(head.generation)}/{name}": size for name, size in files.items()}

@@ -6,7 +6,6 @@ touched there.
 """
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,29 +13,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from . import folding
+from .associations import AssociationLog
 from .background import Indexer
 from .catalog import Catalog, CatalogTransaction
 from .errors import CorruptError, LockTimeout, NotFoundError, ReadOnlyError, StorageError
 from .heads import Head, Manifest
-from .indexing import Progress, VectorIndex
+from .indexing import Progress, VectorIndex, drop_orphans
 from .layout import (
     CATALOG,
     EDGE_BYTES,
-    LOG_HEADER_BYTES,
     SLOT_BYTES,
     VECTORS,
     WORDS,
     WRITER_LOCK,
     generation_of,
-    graph_name,
     stride,
-    vectors_name,
 )
 from .locking import WriterLock
 from .logs import Logs
 from .manifests import check_dim, checked
 from .mounts import refuse_network
-from .syncing import sync
+from .syncing import remove, sync
 from .text import WordIndex
 from .vectors import VectorLog
 
@@ -64,6 +62,7 @@ class Directory:
         self._index_seen = 0
         self._lock = threading.RLock()
         self._indexer = Indexer(self._index_in_background)
+        self.folder = Indexer(lambda _: folding.fold(self, INDEX_LOCK_TIMEOUT_S))
         self._indexing = threading.Lock()  # Two would write one draft.
         self.writer: WriterLock | None = None
         self.catalog = Catalog(path / CATALOG, read_only=read_only)
@@ -71,7 +70,7 @@ class Directory:
             self.writer = None if read_only else WriterLock(path / WRITER_LOCK)
             self.manifest = checked(self._found_or_made(new), path)
             with self.catalog.begin() as txn:
-                self.logs = self._open_logs(txn.head().generation)
+                self.logs = self._open_logs(txn.head())
         except BaseException:  # One environment per file and process: leave none behind.
             self.catalog.close()
             if self.writer is not None:
@@ -140,7 +139,7 @@ class Directory:
                 self._close()
 
     def _close(self) -> None:
-        self._indexer.stop()
+        self.pause_indexing()
         self.logs.close()
         self.catalog.close()
         if self.writer is not None:
@@ -161,6 +160,7 @@ class Directory:
                     self.refresh(txn, head)
                 self.logs.cut(head)
             self.drop_generations(head)
+            drop_orphans(self.path, "graph-draft-*.tmp")
         finally:
             self.writer.release()
 
@@ -170,7 +170,7 @@ class Directory:
         """Bring this process up to a head that `txn` sees; the logs that it speaks of."""
         logs = self.logs
         known = head.commit <= self._seen and head.index_generation == self._index_seen
-        if known and head.generation == logs.generation:
+        if known and (head.generation, head.fold) == logs.associations.files:
             return logs
         with self._lock:
             if self.manifest.dim is None:
@@ -178,18 +178,18 @@ class Directory:
                 assert found is not None
                 self.manifest = self.logs.manifest = found
             if head.generation < self.logs.generation:  # A snapshot from before a compaction.
-                logs = self._open_logs(head.generation, read_only=True)
+                logs = self._open_logs(head, read_only=True)
                 logs.refresh(txn, head)
                 return logs
             if head.generation > self.logs.generation:  # The old go with their last snapshot.
-                self.logs = self._open_logs(head.generation)
+                self.logs = self._open_logs(head)
             self.logs.refresh(txn, head)
             self._seen = max(self._seen, head.commit)
             self._index_seen = head.index_generation
             return self.logs
 
-    def _open_logs(self, generation: int, *, read_only: bool = False) -> Logs:
-        return Logs(self.path, generation, self.manifest, read_only=read_only or self.read_only)
+    def _open_logs(self, head: Head, *, read_only: bool = False) -> Logs:
+        return Logs(self.path, head, self.manifest, read_only=read_only or self.read_only)
 
     def vectors(self) -> VectorLog:
         """The vector log of the newest generation known here."""
@@ -202,22 +202,25 @@ class Directory:
 
     def drop_generation(self, generation: int) -> None:
         """Remove what a process that died left of a generation that no head names."""
-        shutil.rmtree(self.path / vectors_name(generation), ignore_errors=True)
-        (self.path / graph_name(generation)).unlink(missing_ok=True)
+        for path in self._logs_on_disk():
+            if generation_of(path.name)[0] == generation:  # type: ignore[index]
+                remove(path)
+
+    def _logs_on_disk(self) -> list[Path]:
+        return [path for path in self.path.iterdir() if generation_of(path.name) is not None]
 
     def drop_generations(self, head: Head) -> bool:
-        """Remove the logs of other generations than the head's; needs the writer's lock.
+        """Remove logs of other generations and folds than the head's; needs the writer's lock.
 
         False if a reader of some process may still open them: then they stay until next time.
         """
-        found = {generation_of(path.name) for path in self.path.iterdir()}
-        others = found - {None, head.generation}
+        named = ((head.generation, None), (head.generation, head.fold))
+        others = [path for path in self._logs_on_disk() if generation_of(path.name) not in named]
         oldest = self.catalog.oldest_reader() if others else None
         if oldest is not None and oldest < head.generation_txn:
             return False
-        for generation in others:
-            if generation is not None:
-                self.drop_generation(generation)
+        for path in others:
+            remove(path)
         return True
 
     def words(self) -> WordIndex:
@@ -254,11 +257,15 @@ class Directory:
         finally:
             self.writer.release()
 
-    def publish(self, txn: CatalogTransaction, *, linked: bool) -> None:
+    def publish(
+        self, txn: CatalogTransaction, *, linked: bool = False, folded: AssociationLog | None = None
+    ) -> None:
         """The commit point. No snapshot may replay the log between LMDB's commit and ours."""
         with self._lock:
             txn.commit()
-            if linked:
+            if folded is not None:
+                self.logs.associations = folded
+            elif linked:
                 self.logs.associations.publish()
 
     def index(
@@ -299,8 +306,9 @@ class Directory:
             index.drop_others(generation)
 
     def pause_indexing(self) -> None:
-        """Stop the background work; the next commit that leaves enough rows starts it again."""
+        """Stop the background work; the next commit that leaves enough to do starts it again."""
         self._indexer.stop()
+        self.folder.stop()
 
     def finish_index(self, *, timeout: float, threads: int, progress: Progress | None) -> None:
         """Link and publish every row of a store that is large enough for an index."""
@@ -324,8 +332,10 @@ class Directory:
             "failure": None if failure is None else str(failure),
         }
 
-    def index_if_due(self, head: Head) -> None:
-        """Start linking in the background when enough rows wait for it."""
+    def work_if_due(self, head: Head) -> None:
+        """Start linking rows, or folding associations, in the background where enough wait."""
+        if folding.is_due(head):
+            self.folder.start()
         if self.manifest.dim is not None and self.vectors().index.is_due(head):
             self._indexer.start()
 
@@ -340,11 +350,10 @@ class Directory:
     def reclaimable_bytes(self, head: Head) -> dict[str, int]:
         """Bytes of each part that a compaction would not write again."""
         row = stride(self.manifest.dim or 0) + SLOT_BYTES
-        records = max(0, head.log_bytes - LOG_HEADER_BYTES) // EDGE_BYTES
         return {
             "catalog": self.catalog.free_bytes(),
             "vectors": (head.rows - head.vectors) * row,
-            "associations": max(0, records - head.associations) * EDGE_BYTES,
+            "associations": folding.superseded(head) * EDGE_BYTES,
         }
 
     def size_bytes(self) -> dict[str, int]:

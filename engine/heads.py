@@ -28,8 +28,10 @@ class Head:
     concepts: int = 0
     vectors: int = 0
     associations: int = 0
-    generation: int = 0  # Of both logs; compacting writes a new one,
-    generation_txn: int = 0  # in the LMDB transaction of this number.
+    generation: int = 0  # Of both logs; compacting writes a new one.
+    fold: int = 0  # Of the associations within it: extents and the log behind them; 0: only a log.
+    extents: tuple[int, ...] = ()  # Of that fold's file: length, place of its table, associations.
+    generation_txn: int = 0  # The LMDB transaction that made generation and fold so.
     index_generation: int = 0  # 0: no index has been written.
     index_rows: int = 0
     index_curve: tuple[tuple[int, int, float], ...] = ()  # See calibration.py.

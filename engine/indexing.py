@@ -133,16 +133,7 @@ class VectorIndex:
 
     def drop_orphans(self) -> None:
         """Remove the unfinished indexes of processes that are no more."""
-        for draft in self._folder.glob("index-draft-*.tmp"):
-            process = draft.stem.rpartition("-")[2]
-            if not (process.isdecimal() and len(process) < 10):
-                continue  # Not ours.
-            try:
-                os.kill(int(process), 0)
-            except ProcessLookupError:
-                draft.unlink(missing_ok=True)
-            except PermissionError:
-                pass  # Alive, under another user.
+        drop_orphans(self._folder, "index-draft-*.tmp")
 
     def check(self) -> int:
         """How many linked rows no search can reach; CorruptError on broken links."""
@@ -150,3 +141,17 @@ class VectorIndex:
             raise CorruptError(self.damage)
         with self._growing:
             return 0 if self.current is None else self.current.check()
+
+
+def drop_orphans(folder: Path, drafts: str) -> None:
+    """Remove drafts, whose names end in the number of the writing process, of dead processes."""
+    for draft in folder.glob(drafts):
+        process = draft.stem.rpartition("-")[2]
+        if not (process.isdecimal() and len(process) < 10):
+            continue  # Not ours.
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            draft.unlink(missing_ok=True)
+        except PermissionError:
+            pass  # Alive, under another user.

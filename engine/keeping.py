@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import copying
+from . import copying, folding
 from .checking import Problem, problems
 from .compacting import Compaction, compact
 from .directory import Directory
@@ -44,7 +44,7 @@ class Keeping:
         return self._open_directory()
 
     def optimize(self, progress: Progress | None = None, threads: int | None = None) -> None:
-        """Finish all index work: words into segments, rows into the index, and write both out.
+        """Finish all index work: words into segments, associations into extents, rows into index.
 
         Readers and writers go on meanwhile.  May be stopped (Ctrl-C) and called again.
         threads: None means up to two.
@@ -52,6 +52,8 @@ class Keeping:
         directory = self._writable_directory()
         with directory.writing(self.lock_timeout), directory.catalog.begin(write=True) as txn:
             text_records.finish(directory.words(), txn)
+        directory.folder.stop()
+        folding.finish(directory, self.lock_timeout)
         directory.finish_index(
             timeout=self.lock_timeout,
             threads=threads or min(2, os.cpu_count() or 1),
@@ -108,6 +110,7 @@ class Keeping:
                 "metric": manifest.metric,
                 "embedder": manifest.embedder,
                 "index": self._open_directory().index_state(head),
+                "extents": folding.state(head, self._open_directory().folder.failure),
                 "words": text_records.stats(view.catalog, head),
                 "rows": {"live": head.vectors, "retired": head.rows - head.vectors},
                 "readers": self._open_directory().catalog.readers_behind(view.catalog),

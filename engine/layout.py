@@ -10,6 +10,9 @@ vectors/index-NNNNNN.hnsw       generations of the index over a prefix of the ro
 vectors/index-draft-PID.tmp     one that process PID is writing; nobody else looks at it
 graph.log                       the log of associations (csrc/graph.c)
 vectors-NNNNNN/, graph-NNNNNN.log   the same of generation N: what compacting wrote, and since
+graph-NNNNNN-MMMMMM.dat         fold M of generation N: associations as extents (csrc/extent_file.c)
+graph-NNNNNN-MMMMMM.log         and the log of those linked since
+graph-draft-PID.tmp             a fold that process PID is writing; nobody else looks at it
 words/words-NNNNNN.post         segments of postings (csrc/postings.c)
 
 Tables of catalog.mdb: one LMDB tree, the first byte of a key is its table
@@ -66,10 +69,10 @@ STORE_KEY: Final = b"store"
 HEAD_KEY: Final = b"head"
 WORDS_KEY: Final = b"words"
 
+LOG_HEADER_BYTES: Final = 4_096  # Of the log of associations, see csrc/graph_log.c.
 SEGMENT_SLOTS: Final = 65_536  # Of the vector log, see csrc/vectors.c.
 ROWS_HEADER_BYTES: Final = 4_096
 SLOT_BYTES: Final = 24
-LOG_HEADER_BYTES: Final = 4_096  # Of graph.log, see csrc/graph_log.c.
 EDGE_BYTES: Final = 16
 
 KEY_BYTES_MAX: Final = 505  # LMDB's 511 less table, terminator and node.
@@ -100,17 +103,32 @@ def vectors_name(generation: int) -> str:
     return f"{VECTORS}-{generation:06d}" if generation else VECTORS
 
 
-def graph_name(generation: int) -> str:
-    """File name of a generation's log of associations."""
+def graph_name(generation: int, fold: int) -> str:
+    """File name of the log of associations behind a fold of a generation."""
+    if fold:
+        return f"graph-{generation:06d}-{fold:06d}.log"
     return f"graph-{generation:06d}.log" if generation else GRAPH_LOG
 
 
-def generation_of(name: str) -> int | None:
-    """The generation that a file or folder of logs belongs to; None for other names."""
+def extents_name(generation: int, fold: int) -> str:
+    """File name of a fold's extents."""
+    return f"graph-{generation:06d}-{fold:06d}.dat"
+
+
+def draft_extents_name(process: int) -> str:
+    """File name of extents that a process is writing and nobody reads yet."""
+    return f"graph-draft-{process}.tmp"
+
+
+def generation_of(name: str) -> tuple[int, int | None] | None:
+    """(generation, fold) that a file belongs to, fold None for vectors; None for other names."""
     if name in (VECTORS, GRAPH_LOG):
-        return 0
-    match = re.fullmatch(rf"{VECTORS}-(\d{{6,}})|graph-(\d{{6,}})\.log", name)
-    return int(match[1] or match[2]) if match else None
+        return 0, 0 if name == GRAPH_LOG else None
+    match = re.fullmatch(rf"{VECTORS}-(\d{{6,}})", name)
+    if match:
+        return int(match[1]), None
+    match = re.fullmatch(r"graph-(\d{6,})\.log|graph-(\d{6,})-(\d{6,})\.(?:log|dat)", name)
+    return (int(match[1] or match[2]), int(match[3] or 0)) if match else None
 
 
 def stride(dim: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import checks
+from . import checks, folding
 from .adding import Adding
 from .associations import records, removals
 from .bindings.graph import Edges
@@ -175,8 +175,12 @@ class Linking(Adding):
 
     def _append(self, edges: Edges) -> None:
         if len(edges):
+            first = not self._linked
             self._linked = True  # First: abort drops what is pending then.
-            self._logs.associations.append(edges)
+            if first and folding.is_load(self._head, len(edges)):
+                self._edge_log.load(edges)
+            else:
+                self._edge_log.append(edges)
             self._changed()
 
     def forget(self, key: Key) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from .associations import AssociationLog
 from .catalog import CatalogTransaction
 from .heads import Head, Manifest
-from .layout import graph_name, vectors_name
+from .layout import vectors_name
 from .syncing import sync
 from .vectors import VectorLog
 
@@ -20,16 +20,13 @@ from .vectors import VectorLog
 class Logs:
     """Both logs of one generation. One per process, store and generation."""
 
-    def __init__(self, path: Path, generation: int, manifest: Manifest, *, read_only: bool):
-        self.generation = generation
+    def __init__(self, path: Path, head: Head, manifest: Manifest, *, read_only: bool):
+        self.generation = head.generation
         self.manifest = manifest  # Its dimension may be set later.
-        self.folder = path / vectors_name(generation)
+        self.path = path
+        self.folder = path / vectors_name(head.generation)
         self.read_only = read_only
-        log = path / graph_name(generation)
-        is_new = not log.exists()
-        self.associations = AssociationLog(log, manifest, read_only=read_only)
-        if is_new:
-            sync(path)
+        self.associations = AssociationLog(path, head, manifest, read_only=read_only)
         self._vectors: VectorLog | None = None
         self._lock = threading.Lock()
 
@@ -58,9 +55,23 @@ class Logs:
 
     def refresh(self, txn: CatalogTransaction, head: Head) -> None:
         """Make everything up to a head of this generation readable."""
-        self.associations.refresh(head)
+        if head.fold > self.associations.files[1]:
+            self.associations = AssociationLog(
+                self.path, head, self.manifest, read_only=self.read_only
+            )
+        if head.fold == self.associations.files[1]:
+            self.associations.refresh(head)
         if self.manifest.dim is not None:
             self.vectors().refresh(txn, head)
+
+    def associations_of(self, head: Head) -> AssociationLog:
+        """The associations of a head that this process has followed; it may be of an older fold."""
+        newest = self.associations
+        if newest.files[1] == head.fold:
+            return newest
+        older = AssociationLog(self.path, head, self.manifest, read_only=True)
+        older.refresh(head)
+        return older
 
     def cut(self, head: Head) -> None:
         """Cut what no commit covers. Needs the writer's lock."""

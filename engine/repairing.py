@@ -21,13 +21,16 @@ from .checking import Problem, problems
 from .compacting import move
 from .directory import Directory
 from .errors import CorruptError
+from .extents import recovered
 from .heads import Head
 from .layout import (
+    LOG_HEADER_BYTES,
     ROWS_HEADER_BYTES,
     SEGMENT_SLOTS,
     SLOT_BYTES,
     decode,
     edge_of,
+    extents_name,
     graph_name,
     id_key,
     node_key,
@@ -41,7 +44,6 @@ from .snapshot import Snapshot
 
 BATCH = struct.Struct("<4sIQQII")
 BATCH_MAGIC = b"QLEB"
-LOG_HEADER_BYTES = 4_096
 LOG_SEED_BYTES = 32  # The checksum of every batch starts from these bytes' checksum.
 
 
@@ -66,7 +68,7 @@ def repair(directory: Directory, timeout: float) -> list[Problem]:
         with directory.catalog.begin() as txn:
             head = txn.head()
         directory.drop_generations(head)
-    directory.index_if_due(head)
+    directory.work_if_due(head)
     return [replace(problem, lost=False) for problem in found] + lost
 
 
@@ -192,24 +194,39 @@ def _vectors(txn: CatalogTransaction, rows: Rows, count: int) -> list[Problem]:
 def _associations(
     directory: Directory, txn: CatalogTransaction, head: Head
 ) -> tuple[Edges, list[Problem]]:
-    """The associations that sound batches leave, between concepts that exist, and what is lost."""
-    content = _content(directory.path / graph_name(head.generation))[: head.log_bytes]
-    seed = crc32c(_log_seed(directory.manifest.uuid))
-    latest: dict[tuple[int, int, int], Edges] = {}
+    """The associations that sound blocks and batches leave, between concepts that exist, and what
+    is lost."""
+    pieces = []
     lost = []
-    for start, stop, batch in _batches(content, head.log_bytes, seed):
+    if head.fold:
+        content = _content(directory.path / extents_name(head.generation, head.fold))
+        pieces.append(recovered(content))
+        missing = head.extents[2] - len(pieces[0])
+        if missing:
+            lost.append(Problem("associations", f"{missing} associations are lost", True))
+    content = _content(directory.path / graph_name(head.generation, head.fold))
+    seed = crc32c(_log_seed(directory.manifest.uuid))
+    for start, stop, batch in _batches(content[: head.log_bytes], head.log_bytes, seed):
         if batch is None:
             message = f"the associations in bytes {start} to {stop} of the log are lost"
             lost.append(Problem("associations", message, True))
-            continue
-        for index, (source, target, type, flags, _) in enumerate(batch.tolist()):
-            latest.pop((source, type, target), None)
-            if not flags & EDGE_REMOVE:
-                latest[source, type, target] = batch[index : index + 1]
-    nodes = set(txn.nodes().tolist())
-    kept = [edge for (source, _, target), edge in latest.items() if {source, target} <= nodes]
-    edges = np.concatenate(kept) if kept else np.empty(0, dtype=EDGE)
-    return edges, lost
+        else:
+            pieces.append(batch)
+    edges = _newest(np.concatenate(pieces) if pieces else np.empty(0, dtype=EDGE))
+    nodes = txn.nodes()
+    known = np.isin(edges["source"], nodes) & np.isin(edges["target"], nodes)
+    return edges[known], lost
+
+
+def _newest(edges: Edges) -> Edges:
+    """The last record of each association, less those that were removed."""
+    order = np.lexsort((edges["target"], edges["type"], edges["source"]))  # Stable.
+    edges = edges[order]
+    keys = [edges[name] for name in ("source", "type", "target")]
+    last = np.ones(len(edges), np.bool_)
+    last[:-1] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    kept: Edges = edges[last & (edges["flags"] & EDGE_REMOVE == 0)]
+    return kept
 
 
 def _log_seed(uuid: bytes) -> bytes:

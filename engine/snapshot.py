@@ -49,6 +49,7 @@ class Snapshot:
         try:
             self._head = self._catalog.head()
             self._logs = directory.refresh(self._catalog, self._head)
+            self._edge_log = self._logs.associations_of(self._head)
         except BaseException:
             self._catalog.abort()
             raise
@@ -87,7 +88,7 @@ class Snapshot:
     @property
     def damage(self) -> dict[str, str | None]:
         """Why vectors or associations cannot be used, by part; None where they can."""
-        return self._logs.damage
+        return {**self._logs.damage, "associations": self._edge_log.damage}
 
     @property
     def version(self) -> int:
@@ -293,7 +294,7 @@ class Snapshot:
     def graph(self) -> GraphView:
         """The frozen adjacency; for operators."""
         if self._graph is None:
-            self._graph = self._logs.associations.view(self._head)
+            self._graph = self._edge_log.view(self._head)
         return self._graph
 
     def type_numbers(self) -> dict[str, int]:

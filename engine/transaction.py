@@ -17,12 +17,15 @@ import time
 from dataclasses import replace
 from types import TracebackType
 
-from . import blobs
+from . import blobs, folding
+from .associations import AssociationLog
 from .bindings.graph import GraphView
 from .catalog import CatalogTransaction
 from .directory import Directory
 from .embedders import Embedder
 from .errors import ClosedError, InvalidError
+from .heads import Head
+from .layout import draft_extents_name
 from .learning import Learning
 from .text import records as text_records
 
@@ -48,6 +51,7 @@ class Transaction(Learning):
         self._retired: list[int] = []
         self._texts: dict[int, str | None] = {}
         self._linked = False
+        self._folded: AssociationLog | None = None
         self._ended = False
 
     def _begin(self) -> CatalogTransaction:
@@ -67,7 +71,7 @@ class Transaction(Learning):
     @property
     def graph(self) -> GraphView:
         if self._graph is None:
-            self._graph = self._logs.associations.view(self._before, pending=True)
+            self._graph = self._edge_log.view(self._before, pending=True)
         return self._graph
 
     def keep(self, name: str, content: bytes | None) -> None:
@@ -100,7 +104,7 @@ class Transaction(Learning):
             self._settle_failed_commit()
             raise
         self._end()
-        self._directory.index_if_due(self._head)
+        self._directory.work_if_due(self._committed)
 
     def _settle_failed_commit(self) -> None:
         """Finish what the catalog holds, or else take everything back."""
@@ -114,18 +118,18 @@ class Transaction(Learning):
             self._end()
             raise
         if not committed:
+            if self._edge_log.loading:
+                folding.discard(self._directory, replace(self._head, fold=self._head.fold + 1))
             self.abort()
             return
-        if self._linked:
-            self._logs.associations.publish()
+        if self._linked and self._folded is None:
+            self._edge_log.publish()
         self._end()
 
     def _commit(self) -> None:
         head = replace(self._head, updated_ns=time.time_ns())
-        logs = self._logs.associations
         if self._linked:
-            head = replace(head, associations=self.graph.count(), log_bytes=logs.flush(head.commit))
-            logs.sync()
+            head = self._write_associations(replace(head, associations=self.graph.count()))
         if head.rows != self._before.rows:
             self._logs.vectors().sync()
         if self._retired:
@@ -133,9 +137,25 @@ class Transaction(Learning):
         words = self._directory.words()
         head, now = text_records.settle(words, self._catalog, head, known=self._texts)
         self._catalog.put_head(head)
-        self._directory.publish(self._catalog, linked=self._linked)
+        self._directory.publish(self._catalog, linked=self._linked, folded=self._folded)
+        self._committed = head
         if now is not None:
             text_records.sweep(words, now)
+
+    def _write_associations(self, head: Head) -> Head:
+        """Make what was linked durable, in the log or as the next fold; the head that names it."""
+        log = self._edge_log
+        if not log.loading:
+            head = replace(head, log_bytes=log.flush(head.commit))
+            log.sync()
+            return head
+        draft = self._directory.path / draft_extents_name(os.getpid())
+        named = folding.following(head, log.write_extents(draft), self._catalog.number)
+        self._folded, head = folding.place(
+            self._directory.path, self._directory.manifest, named, draft, records=log.appended
+        )
+        self._folded.publish()
+        return head
 
     def abort(self) -> None:
         """Drop everything since begin; may be called twice."""
@@ -146,7 +166,7 @@ class Transaction(Learning):
             return
         try:
             if self._linked:
-                self._logs.associations.abort()
+                self._edge_log.abort()
             self._logs.roll_back(self._before.rows, self._retired)
             if self._dim_before is None:
                 self._directory.unset_dim()

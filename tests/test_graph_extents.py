@@ -1,11 +1,21 @@
 """The folded graph on disk: opening without the log's history, damage, growth."""
 
-import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from graph_model import UUID, Model, assert_same, commit, fail_in_turn, put, random_edges
+from graph_model import (
+    HEADER,
+    UUID,
+    Model,
+    assert_same,
+    commit,
+    commit_unsynced,
+    fail_in_turn,
+    put,
+    random_edges,
+)
 from quillian.bindings.graph import Extents, Graph, edges_from
 from quillian.errors import CorruptError, InvalidError, ReadOnlyError
 
@@ -27,15 +37,13 @@ def test_opening_replays_only_the_tail(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     graph = Graph(tmp_path / "graph.log", UUID, writable=True)
     model: Model = {}
-    extents = Extents(0, 0, 0, 0)
     for number in range(1, 9):
         batch = random_edges(rng, 2000, 20_000)
         graph.append(batch)
         put(model, batch)
         log_bytes = commit(graph, number)
         if number % 3 == 0:
-            path = tmp_path / "graph.dat"
-            extents = graph.extents_write(path, extents.file_bytes, fold=number == 6)
+            extents = graph.extents_write(tmp_path / "graph.dat")
     damaged = bytearray((tmp_path / "graph.log").read_bytes())
     damaged[5000] ^= 1  # Before the extents' log_bytes: not read any more.
     (tmp_path / "graph.log").write_bytes(damaged)
@@ -64,7 +72,7 @@ def test_every_encoding_gives_back_what_was_linked(
     log_bytes = commit(graph, 1)
     assert_same(graph.view(log_bytes), model)
     extents = graph.extents_write(tmp_path / "graph.dat")
-    assert extents.live_bytes == extents.file_bytes == (tmp_path / "graph.dat").stat().st_size
+    assert extents.file_bytes == (tmp_path / "graph.dat").stat().st_size
     assert_same(opened(tmp_path, extents, log_bytes).view(log_bytes), model)
 
 
@@ -77,36 +85,97 @@ def test_dense_graph_of_few_weights_takes_at_most_13_bytes_per_edge(tmp_path: Pa
     graph = Graph(tmp_path / "graph.log", UUID, writable=True)
     graph.append(batch)
     view = graph.view(commit(graph, 1))
-    assert graph.extents_write(tmp_path / "graph.dat").live_bytes / view.count() <= 13
+    assert graph.extents_write(tmp_path / "graph.dat").file_bytes / view.count() <= 13
 
 
-def test_untouched_extents_are_not_written_again(tmp_path: Path) -> None:
+def test_a_batch_as_large_as_the_graph_is_loaded_past_the_log(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
     graph = Graph(tmp_path / "graph.log", UUID, writable=True)
-    graph.append(edges_from(np.arange(20_000), np.arange(1, 20_001), 0, np.arange(20_000)))
-    commit(graph, 1)
-    path = tmp_path / "graph.dat"
-    first = graph.extents_write(path, fold=True)
-    graph.append(edges_from([1], [2], 1))
-    log_bytes = commit(graph, 2)
-    second = graph.extents_write(path, first.file_bytes, fold=True)
-    assert second.file_bytes - first.file_bytes < first.live_bytes / 2
-    assert second.live_bytes < second.file_bytes
-    whole = graph.extents_write(tmp_path / "new.dat", fold=True)
-    assert whole.file_bytes == second.live_bytes
-    shutil.copy(tmp_path / "new.dat", path)
-    assert opened(tmp_path, whole, log_bytes).view(log_bytes).count() == 20_001
+    model: Model = {}
+    for number in range(1, 4):
+        batch = random_edges(rng, 3000, 9000)
+        graph.append(batch)
+        put(model, batch)
+        log_bytes = commit(graph, number)
+    before = dict(model)
+    large, more = random_edges(rng, 20_000, 9000), random_edges(rng, 500, 9000)
+    graph.load(large)
+    put(model, large)
+    assert_same(graph.view(log_bytes, pending=True), model)
+    assert_same(graph.view(log_bytes), before)
+    extents = graph.extents_write(tmp_path / "graph.dat")
+    assert extents.edges == len(model)
+    assert_same(opened(tmp_path, extents, HEADER).view(HEADER), model)
+    graph.append(more)
+    put(model, more)
+    assert_same(graph.view(log_bytes, pending=True), model)
+    for wrong in (lambda: graph.load(more), lambda: graph.flush(9), graph.publish):
+        with pytest.raises(InvalidError):
+            wrong()
+    graph.abort()
+    assert_same(graph.view(log_bytes, pending=True), before)
+    graph.append(more)
+    put(before, more)
+    assert_same(graph.view(commit(graph, 9)), before)
 
 
-def test_uncommitted_writing_is_repeated(tmp_path: Path) -> None:
+def test_a_log_that_starts_behind_the_extents_continues_their_count(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    old = Graph(tmp_path / "graph.log", UUID, writable=True)
+    model: Model = {}
+    views = {}
+    lengths = [0]
+    for number in range(1, 6):
+        batch = random_edges(rng, 3000, 9000)
+        old.append(batch)
+        put(model, batch)
+        lengths.append(commit(old, number))
+        views[lengths[-1]] = dict(model)
+        if number == 3:
+            extents = old.extents_write(tmp_path / "graph.dat")
+    tail = (tmp_path / "graph.log").read_bytes()[extents.log_bytes :]
+    Graph(tmp_path / "new.log", UUID, writable=True).close()
+    with (tmp_path / "new.log").open("ab") as file:
+        file.write(tail)
+    new = Graph(tmp_path / "new.log", UUID)
+    new.extents_read(tmp_path / "graph.dat", extents._replace(log_bytes=HEADER))
+    new.advance(HEADER + len(tail))
+    for log_bytes in reversed(lengths[3:]):  # The newest folds the others away: from the origin.
+        assert_same(new.view(log_bytes - extents.log_bytes + HEADER), views[log_bytes])
+    assert new.check() is None
+    with pytest.raises(CorruptError):  # Without the extents the count does not fit.
+        Graph(tmp_path / "new.log", UUID).advance(HEADER + len(tail))
+
+
+def test_extents_are_written_beside_a_writer(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
     graph = Graph(tmp_path / "graph.log", UUID, writable=True)
-    path = tmp_path / "graph.dat"
-    kept = graph.extents_write(path)
-    graph.append(edges_from(np.arange(9000), np.arange(1, 9001)))
-    log_bytes = commit(graph, 1)
-    graph.extents_write(path, kept.file_bytes)  # The catalog never hears of it.
-    again = graph.extents_write(path, kept.file_bytes)
-    assert opened(tmp_path, again, log_bytes).view(log_bytes).count() == 9000
-    assert opened(tmp_path, kept, log_bytes).view(log_bytes).count() == 9000
+    models: dict[int, Model] = {HEADER: {}}
+    model: Model = {}
+    stop = threading.Event()
+    found = []
+
+    def write_extents() -> None:
+        while not stop.is_set():
+            path = tmp_path / f"{len(found)}.dat"
+            found.append((path, graph.extents_write(path)))
+
+    thread = threading.Thread(target=write_extents)
+    thread.start()
+    for number in range(1, 30):
+        batch = random_edges(rng, 700, 9000)
+        graph.append(batch)
+        if number % 3 == 0:
+            graph.abort()
+            continue
+        put(model, batch)
+        models[commit_unsynced(graph, number)] = dict(model)
+    stop.set()
+    thread.join()
+    for path, extents in found[-8:]:
+        reader = Graph(tmp_path / "graph.log", UUID)
+        reader.extents_read(path, extents)
+        assert_same(reader.view(extents.log_bytes), models[extents.log_bytes])
 
 
 def test_views_and_writes_go_on_over_mapped_extents(tmp_path: Path) -> None:
@@ -131,7 +200,7 @@ def test_views_and_writes_go_on_over_mapped_extents(tmp_path: Path) -> None:
             log_bytes = commit(graph, number)
         assert_same(view, before)
         assert_same(graph.view(log_bytes), model)
-        again = graph.extents_write(tmp_path / "graph.dat", extents.file_bytes)
+        again = graph.extents_write(tmp_path / "graph.dat")
     assert_same(opened(tmp_path, again, log_bytes).view(log_bytes), model)
 
 
@@ -140,7 +209,7 @@ def test_every_flipped_byte_of_the_extents_is_found(tmp_path: Path) -> None:
     graph.append(edges_from([1, 2, 9], [2, 3, 1], [5, 6, 5], [0.5, 0.25, 1]))
     log_bytes = commit(graph, 1)
     path = tmp_path / "graph.dat"
-    extents = graph.extents_write(path, fold=True)
+    extents = graph.extents_write(path)
     good = path.read_bytes()
     for at in [*range(0, 4096, 41), *range(36), *range(4096, len(good))]:
         bad = bytearray(good)
@@ -154,7 +223,7 @@ def test_every_flipped_byte_of_the_extents_is_found(tmp_path: Path) -> None:
             opened(tmp_path, extents, log_bytes)
     path.write_bytes(good)
     for wrong in (
-        extents._replace(log_bytes=log_bytes + 16),
+        extents._replace(edges=extents.edges + 1),
         extents._replace(table_at=4096),
         extents._replace(table_at=extents.table_at + 1),
         extents._replace(table_at=2**63),
@@ -169,13 +238,10 @@ def test_extents_refuse_the_wrong_moment(tmp_path: Path) -> None:
     path = tmp_path / "graph.dat"
     empty = graph.extents_write(path)
     graph.append(edges_from([1], [2]))
-    with pytest.raises(InvalidError):
-        graph.extents_write(path, fold=True)
+    assert graph.extents_write(tmp_path / "same.dat") == empty  # Pending records are not in it.
     log_bytes = commit(graph, 1)
     with pytest.raises(InvalidError):
         graph.extents_read(path, empty)
-    with pytest.raises(CorruptError):
-        graph.extents_write(path, empty.file_bytes + 1)
     with pytest.raises(ReadOnlyError):
         Graph(tmp_path / "graph.log", UUID).extents_write(path)
     assert opened(tmp_path, empty, log_bytes).view(log_bytes).count() == 1
@@ -186,7 +252,7 @@ def test_every_failing_allocation_leaves_extents_right(tmp_path: Path) -> None:
     graph.append(edges_from(np.arange(9000), np.arange(1, 9001), 0, np.arange(9000)))
     log_bytes = commit(graph, 1)
     path = tmp_path / "graph.dat"
-    assert fail_in_turn(lambda: graph.extents_write(path, fold=True)) > 0
-    extents = graph.extents_write(path, fold=True)
+    assert fail_in_turn(lambda: graph.extents_write(path)) > 0
+    extents = graph.extents_write(path)
     assert fail_in_turn(lambda: opened(tmp_path, extents, log_bytes)) > 5
     assert opened(tmp_path, extents, log_bytes).view(log_bytes).count() == 9000

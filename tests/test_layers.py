@@ -13,13 +13,13 @@ LAYERS = (
     "errors records layout locking heads syncing environment mounts",
     "bindings",
     "kernels hashing regular patterns",
-    "vectors associations text catalog tiers selection spiking filters bitmaps embedders"
+    "vectors associations extents text catalog tiers selection spiking filters bitmaps embedders"
     " bundle reading cutting coherence calibration indexing background checks drafts"
     " ledgers plasticity memories genomes blobs"
     " checkpoints connectomes rasters"
     " facts severing belief evidence receipts explanations judgement extraction mentions"
     " chaining rules",
-    "logs manifests",
+    "logs manifests folding",
     "directory",
     "snapshot",
     "query bounding adding linking learning transaction checking copying compacting repairing",

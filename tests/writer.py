@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import quillian as ql
 from numpy.typing import NDArray
-from quillian import indexing
+from quillian import folding, indexing
 
 DIM = 4
 SIZE = 3
@@ -36,9 +36,11 @@ def write(store: ql.Store, batch: int) -> None:
 
 
 def run(path: Path, first: int, count: int, acknowledge: Callable[[int], None]) -> None:
-    """Write `count` batches; every few of them an index is published, or the store compacted."""
+    """Write `count` batches; every few an index or a fold is published, or the store compacted."""
     indexing.INDEX_ROWS_MIN = indexing.INDEX_TAIL_ROWS = 32
     indexing.INDEX_STEP_ROWS = 16
+    folding.FOLD_RECORDS_MIN = 8
+    folding.LOAD_RECORDS_MIN = 3
     with ql.open(path, dim=DIM, lock_timeout=60) as store:
         for batch in range(first, first + count):
             write(store, batch)
