@@ -4,13 +4,9 @@ Reading verbs open a snapshot for one call; writing verbs are transactions of on
 longer belongs inside `with store.snapshot()` or `with store.transaction()`.
 """
 
-import atexit
 import os
-import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +28,7 @@ from .records import Concept
 from .selection import Nodes, Question, Selection
 from .snapshot import Key, Snapshot
 from .transaction import Transaction
+from .vanishing import VanishingFolder
 
 MEMORY = ":memory:"
 NO_EMBEDDER = "none"
@@ -51,8 +48,10 @@ def open(
     stemmer: str | None = None,
     phrases: bool = False,
 ) -> "Store":
-    """The store at a path, created if there is none; ":memory:" is one that ends with its handle.
+    """The store at a path, created if there is none.
 
+    ":memory:" is a new one, never on a disk (see vanishing.py), which ends with its handle or its
+    process, however that ends; other processes and forked children cannot use it.
     dim, metric ("cosine", "dot", "l2"): wanted only to create; later, another one is an error.
     A store made without one takes the first that it is opened with, or its first vector's.
     embedder: a name ("wordllama", "minilm", an entry point of `quillian.embedders`), an object with
@@ -92,37 +91,34 @@ class Store(Keeping):
     ):
         if not 0 <= lock_timeout <= threading.TIMEOUT_MAX:
             raise InvalidError(f"want lock_timeout in seconds, 0 or more, got {lock_timeout}")
-        self._remove_memory: Callable[[], None] | None = None
-        if str(path) == MEMORY:
-            path = _memory_folder(read_only)
-            self._remove_memory = partial(_remove, path, os.getpid())
-            atexit.register(self._remove_memory)
-        self.path = Path(path)
+        if str(path) == MEMORY and read_only:
+            raise InvalidError('a ":memory:" store is new and empty: it cannot be read-only')
+        self._vanishing = VanishingFolder() if str(path) == MEMORY else None
+        self.path = Path(path) if self._vanishing is None else self._vanishing.path
         self.read_only = read_only
         self.lock_timeout = lock_timeout
         self._closed = False
         self._embedder: Embedder | None = None
         name = _embedder_name(embedder, dim)
+        wanted: dict[str, Any] = {
+            "dim": dim, "metric": metric, "stemmer": stemmer, "phrases": phrases
+        }  # fmt: skip
 
         def new() -> Manifest:
             made_dim = dim if dim is not None or name is None else _loaded(embedder, name).dim
-            return manifest_of(
-                dim=made_dim,
-                metric=metric or "cosine",
-                embedder=name,
-                stemmer=stemmer,
-                phrases=phrases,
-            )
+            made = {**wanted, "dim": made_dim, "metric": metric or "cosine"}
+            return manifest_of(embedder=name, **made)
 
-        self._directory = Directory.acquire(
-            self.path, read_only=read_only, new=None if read_only else new
-        )
         try:
-            wanted = name if embedder is not None else None
-            expect(
-                self._directory.manifest,
-                dim=dim, metric=metric, embedder=wanted, stemmer=stemmer, phrases=phrases,
-            )  # fmt: skip
+            self._directory = Directory.acquire(
+                self.path, read_only=read_only, new=None if read_only else new
+            )
+        except BaseException:
+            self._vanish()
+            raise
+        try:
+            given = name if embedder is not None else None
+            expect(self._directory.manifest, embedder=given, **wanted)
             if dim is not None and self._directory.manifest.dim is None:
                 self._fix_dim(dim)
             self._embedder = self._embedder_of(embedder)
@@ -169,13 +165,17 @@ class Store(Keeping):
             return
         self._closed = True
         self._directory.release()
-        if self._remove_memory is not None:
-            atexit.unregister(self._remove_memory)
-            self._remove_memory()
+        self._vanish()
+
+    def _vanish(self) -> None:
+        if self._vanishing is not None:
+            self._vanishing.remove()
 
     def _open_directory(self) -> Directory:
         if self._closed:
             raise ClosedError(f"the store {self.path} is closed; open it again")
+        if self._vanishing is not None and not self._vanishing.is_ours:
+            raise ClosedError('a ":memory:" store is its process\'s own; this one is a fork of it')
         if self._directory.pid != os.getpid():  # After fork: the parent's must not be touched.
             self._directory = Directory.acquire(self.path, read_only=self.read_only)
         return self._directory
@@ -327,21 +327,6 @@ def _fused(depth: int) -> Fuse:
     """Vectors and words by scaled scores: of what was tried, the one that comes nearest to never
     losing to the better of the two (bench/retrieval.py)."""
     return Fuse(Near(depth), Words(depth), method="linear", weights=FUSED_WEIGHTS)
-
-
-def _memory_folder(read_only: bool) -> Path:
-    """A new folder in memory where the system has one, else among its temporary files."""
-    if read_only:
-        raise InvalidError('a ":memory:" store is new and empty: it cannot be read-only')
-    shared_memory = Path("/dev/shm")
-    folder = shared_memory if os.access(shared_memory, os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix="quillian-", dir=folder))
-
-
-def _remove(folder: Path, owner: int) -> None:
-    """Remove a temporary folder; a forked child leaves its parent's alone."""
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _question(about: Any) -> Question:

@@ -24,7 +24,7 @@ LAYERS = (
     "snapshot",
     "query bounding adding linking learning transaction checking copying compacting repairing",
     "operators asking",
-    "store keeping",
+    "store keeping vanishing",
     "ingesting importing exporting conditions diagnosing networkx_backend",  # Jobs on a store.
     "__init__",  # The package itself: its public names.
     "cli",
