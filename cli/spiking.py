@@ -1,4 +1,4 @@
-"""`quillian npu import | run | inspect`: the spiking simulation, on genomes and on stores."""
+"""`quillian npu import | export | run | inspect`: spiking simulation, of genomes and of stores."""
 
 import warnings
 from collections.abc import Iterator
@@ -68,6 +68,35 @@ def import_(genome: Path, store: Path, as_json: bool) -> None:
         show_counts(report)
 
 
+@npu.command(short_help="Write the network in a store as a genome.")
+@store_argument
+@click.argument("genome", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--title", default="", help="The title of the genome.")
+@json_option
+def export(store: Path, genome: Path, title: str, as_json: bool) -> None:
+    """Write the network kept in STORE to GENOME (flat JSON 2.x), with the weights it has learned.
+
+    Read back, it is the same network neuron by neuron and synapse by synapse. Potentials and the
+    number of the burst stay behind.
+
+    \b
+    Example:
+      quillian npu export connectome copy.json
+    """
+    from .. import blueprints, rasters
+    from ..spiking import Network
+    from ..store import open
+
+    with open(store, read_only=True) as opened, opened.snapshot() as view:
+        network = Network.saved(view)
+    blueprints.write_genome(network, genome, title=title)
+    report = rasters.counts(network)
+    if as_json:
+        rendering.emit(report)
+    else:
+        show_counts(report)
+
+
 @npu.command(short_help="Run bursts of the network in a store.")
 @store_argument
 @click.option(
@@ -86,9 +115,16 @@ def import_(genome: Path, store: Path, as_json: bool) -> None:
 )
 @click.option("--save", is_flag=True, help="Keep the state, so that the next run goes on from it.")
 @click.option("--svg", type=click.Path(path_type=Path), help="Write a raster plot to this file.")
+@click.option("--png", type=click.Path(path_type=Path), help="The same in pixels, without names.")
 @json_option
 def run(
-    store: Path, bursts: int, driven: tuple[str, ...], save: bool, svg: Path | None, as_json: bool
+    store: Path,
+    bursts: int,
+    driven: tuple[str, ...],
+    save: bool,
+    svg: Path | None,
+    png: Path | None,
+    as_json: bool,
 ) -> None:
     """Run the network kept in STORE and show who fired.
 
@@ -111,6 +147,8 @@ def run(
                 network.save(transaction)
     if svg is not None:
         svg.write_text(rasters.svg(network, fired, first_burst=first), encoding="utf-8")
+    if png is not None:
+        png.write_bytes(rasters.png(network, fired))
     report = {
         "bursts": [first, first + bursts - 1],
         "spikes": sum(len(ids) for ids in fired),

@@ -2,10 +2,10 @@
 
 msgpack of the constructor's parameters, the synapses in order of position, the state (potentials,
 rests, burst number, spikes under way) and what is put in from outside. Arrays are little-endian.
-Observers (learning rules, ledgers, memories) are not part of it.
+Of the observers, window plasticity and memory neurons (what genomes have) are part of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from .bindings import npu
 from .errors import CorruptError, InvalidError
 from .genomes import Area
+from .memories import MemoryNeurons
+from .plasticity import WindowPlasticity
 
 FORMAT = 1
 ARRAY = 1  # The ext type: dtype as text, 0, bytes.
 SYNAPSES_AT_ONCE = 1 << 24
+OBSERVERS: dict[str, Any] = {"window": WindowPlasticity, "memory": MemoryNeurons}
 
 
 def pack(state: Mapping[str, Any]) -> bytes:
@@ -108,9 +111,32 @@ def restore(core: npu.Npu, state: Mapping[str, Any]) -> None:
 
 def areas_as_data(areas: tuple[Area, ...]) -> list[dict[str, Any]]:
     """Areas as plain dictionaries."""
-    return [asdict(area) | {"size": list(area.size)} for area in areas]
+    return [asdict(area) for area in areas]
 
 
 def areas_from_data(data: list[dict[str, Any]]) -> tuple[Area, ...]:
     """And back."""
-    return tuple(Area(**(item | {"size": tuple(item["size"])})) for item in data)
+    items: list[dict[str, Any]] = [
+        {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
+        for item in data
+    ]
+    return tuple(Area(**item) for item in items)
+
+
+def is_kept(observer: Any) -> bool:
+    """Whether a saved network holds this observer."""
+    return type(observer) in OBSERVERS.values()
+
+
+def observers_as_data(observers: Iterable[Any]) -> list[Any]:
+    """The observers that are kept, in order, as plain data."""
+    names = {kind: name for name, kind in OBSERVERS.items()}
+    return [[names[type(x)], x.as_data()] for x in observers if is_kept(x)]
+
+
+def observers_from_data(data: list[Any], n: int) -> list[Any]:
+    """And back, for a network of n neurons."""
+    for _, given in data:
+        if any(first < 0 or count < 0 or first + count > n for first, count in given["ranges"]):
+            raise InvalidError("an observer looks at neurons that are not there")
+    return [OBSERVERS[name].from_data(given) for name, given in data]

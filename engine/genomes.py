@@ -3,6 +3,8 @@
 A genome lists areas (boxes of voxels with neurons and their parameters) and mappings between
 areas, each by a morphology: vectors (target = source + v*scalar), patterns ("*" any, "?" same
 coordinate, "!" other, or a number), or the function `projector`, which scales each axis.
+A mapping by the function `memory` into a memory area shows it what it remembers; out of one, it
+replays that there, at its multiplier as potential.
 Neurons are numbered area by area in the order of the genome, then x outer, y, z, copies inner.
 
 Raw numbers are taken as they are; what lies outside the range of the simulation is clamped if
@@ -25,7 +27,8 @@ from .errors import InvalidError, LimitError
 KEY = re.compile(r"_____10c-(.{6})-(?:cx|nx)-(.{6})-\w")
 NEURONS_MAX = 100_000_000  # of one genome: more is a typing error in a box's size
 PAIRS_MAX = 1_000_000_000  # of one mapping
-NO_SYNAPSES = {"memory", "episodic_memory"}  # Functions that connect nothing.
+MEMORY = {"memory", "episodic_memory"}  # Functions that connect nothing,
+BIDIRECTIONAL = {"bi_directional_stdp", "associative_memory"}  # or only what is learned.
 Axis = tuple[NDArray[np.int64], NDArray[np.int64]]  # Coordinates that belong together.
 
 
@@ -45,6 +48,7 @@ class Area:
     first: int
     count: int
     memory: bool = False
+    threshold: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)  # And its step by x, y, z.
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,21 @@ class Rule:
     k: float
     ltp: float
     ltd: float
+    bidirectional: bool = False
+    psp: int = 1
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A memory area: what it looks at, and as which area it replays that (None: none)."""
+
+    area: str
+    upstream: tuple[str, ...]
+    depth: int
+    lifespan: int
+    growth: int
+    long_term: int
+    replay: tuple[str, float] | None  # With the potential that is injected.
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,7 @@ class Genome:
     inhibitory: NDArray[np.bool_]
     rules: tuple[Rule, ...]
     window: int  # Bursts that window plasticity looks at.
+    memories: tuple[Remembered, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
 
@@ -102,6 +122,14 @@ PARAMETERS: dict[str, tuple[str, float, type[Any]]] = {
     "accumulate": ("mp_acc", 1, np.uint8),
 }
 UNIT_RANGE = ("leak", "excitability")
+
+
+def thresholds(area: Area) -> NDArray[np.float32]:
+    """The threshold of each neuron of an area: base + x*step, and so on."""
+    base, *steps = area.threshold
+    x, y, z = np.indices(area.size)
+    values = (base + x * steps[0] + y * steps[1] + z * steps[2]).astype(np.float32)
+    return np.repeat(values.ravel(), area.per_voxel)
 
 
 class _Builder:
@@ -143,6 +171,7 @@ class _Builder:
             inhibitory=columns[4].astype(bool),
             rules=tuple(self.rules()),
             window=max(1, int(physiology.get("plasticity_queue_depth", 3))),
+            memories=tuple(self.memories()),
             notes=tuple(f"{text}: {', '.join(where)}" for text, where in self.notes.items()),
         )
 
@@ -170,12 +199,18 @@ class _Builder:
             first=first,
             count=x * y * z * int(copies),
             memory=bool(self.fields[name].get("memory", False)),
+            threshold=(
+                self.number(name, "fire_t", 1),
+                self.number(name, "ftincx", 0),
+                self.number(name, "ftincy", 0),
+                self.number(name, "ftincz", 0),
+            ),
         )
 
     def parameters(self) -> dict[str, NDArray[Any]]:
         columns: dict[str, list[NDArray[Any]]] = {"threshold": []}
         for area in self.areas.values():
-            columns["threshold"].append(self.thresholds(area))
+            columns["threshold"].append(thresholds(area))
             for parameter, (field_name, missing, dtype) in PARAMETERS.items():
                 value = self.number(area.name, field_name, missing)
                 if np.issubdtype(dtype, np.integer):
@@ -184,13 +219,6 @@ class _Builder:
                     self.note(f"{field_name} outside 0..1, taken as it is", area.name)
                 columns.setdefault(parameter, []).append(np.full(area.count, value, dtype))
         return {name: np.concatenate(column) for name, column in columns.items()}
-
-    def thresholds(self, area: Area) -> NDArray[np.float32]:
-        base = self.number(area.name, "fire_t", 1)
-        steps = [self.number(area.name, f"ftinc{axis}", 0) for axis in "xyz"]
-        x, y, z = np.indices(area.size)
-        values = (base + x * steps[0] + y * steps[1] + z * steps[2]).astype(np.float32)
-        return np.repeat(values.ravel(), area.per_voxel)
 
     def whole(self, value: float, top: int, what: str, where: str) -> int:
         fitting = int(min(max(np.floor(value + 0.5), 0), top))
@@ -213,7 +241,33 @@ class _Builder:
     def rules(self) -> Iterable[Rule]:
         for source, target, entry in self.mappings():
             if len(entry) > 6 and entry[3] is True:
-                yield Rule(source.name, target.name, *(float(x) for x in entry[4:7]))
+                k, ltp, ltd = (float(x) for x in entry[4:7])
+                psp = self.psp(source)
+                yield Rule(source.name, target.name, k, ltp, ltd, entry[0] in BIDIRECTIONAL, psp)
+
+    def memories(self) -> Iterable[Remembered]:
+        """The memory areas that look at something."""
+        shown = [x for x in self.mappings() if x[2][0] in MEMORY]
+        for area in self.areas.values():
+            upstream = tuple(s.name for s, t, _ in shown if t is area)
+            if not area.memory or not upstream or not area.count:
+                continue
+            replays = [(t, abs(float(entry[2]))) for s, t, entry in shown if s is area]
+            if len(replays) > 1 or (replays and len(upstream) > 1):
+                raise InvalidError(f"memory area {area.name}: want one area to replay, and as one")
+            if replays and replays[0][0].count != self.areas[upstream[0]].count:
+                raise InvalidError(f"memory area {area.name}: want to replay as the same size")
+            depth, lifespan, growth, long_term = (
+                self.whole(self.number(area.name, name, missing), 2**31 - 1, name, area.name)
+                for name, missing in (("tmpdpt", 1), ("mem_ls", 20), ("mem_gr", 3), ("mem__t", 100))
+            )
+            if not depth or not lifespan:
+                raise InvalidError(f"memory area {area.name}: want tmpdpt and mem_ls of at least 1")
+            replay = (replays[0][0].name, replays[0][1]) if replays else None
+            yield Remembered(area.name, upstream, depth, lifespan, growth, long_term, replay)
+
+    def psp(self, source: Area) -> int:
+        return self.whole(self.number(source.name, "pstcr_", 1), 255, "pstcr_", source.name)
 
     def mapping(self, source: Area, target: Area, entry: list[Any]) -> list[NDArray[np.int64]]:
         """(sources, targets, weights, psps, inhibitory) of one mapping, each pair once."""
@@ -228,8 +282,7 @@ class _Builder:
         offsets = np.indices((source.per_voxel, target.per_voxel)).reshape(2, 1, -1)
         sources = (s[:, None] * source.per_voxel + offsets[0]).ravel() + source.first
         targets = (t[:, None] * target.per_voxel + offsets[1]).ravel() + target.first
-        raw_psp = self.number(source.name, "pstcr_", 1)
-        psp = self.whole(raw_psp, 255, "pstcr_", source.name) if sources.size else 0
+        psp = self.psp(source) if sources.size else 0
         inhibitory = int(float(entry[2]) < 0)
         return [sources, targets, *(np.full(sources.size, v) for v in (weight, psp, inhibitory))]
 
@@ -246,7 +299,7 @@ class _Builder:
             found = _by_patterns(source.size, target.size, parameters["patterns"])
         elif kind == "functions" and morphology == "projector":
             found = [tuple(map(_projected, source.size, target.size))]
-        elif kind == "functions" and morphology in NO_SYNAPSES:
+        elif kind == "functions" and morphology in MEMORY | BIDIRECTIONAL:
             found = []
         else:
             raise InvalidError(
@@ -296,6 +349,9 @@ def _by_patterns(source: Size, target: Size, patterns: list[Any]) -> list[tuple[
 
 def _matched(side: int, other: int, here: Any, there: Any) -> Axis:
     """Pairs of one axis: `here` filters sources (only a number does), `there` picks targets."""
+    if not isinstance(here, str) and not isinstance(there, str):  # One pair or none.
+        inside = 0 <= int(here) < side and 0 <= int(there) < other
+        return np.full(int(inside), int(here)), np.full(int(inside), int(there))
     s, t = (grid.ravel() for grid in np.indices((side, other)))
     keep = np.ones(s.size, bool) if isinstance(here, str) else s == int(here)
     match there:

@@ -4,7 +4,8 @@ Learning rules and memories look back over a few bursts. A ledger keeps one fram
 empty ones included, so that "the last three bursts" is always three frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from .errors import InvalidError, NotFoundError
 
 Bits = NDArray[np.bool_]
 WINDOW = 20  # Frames kept unless told otherwise.
+WINDOW_MAX = 65_536
 
 
 class Ledger:
@@ -22,9 +24,9 @@ class Ledger:
     """
 
     def __init__(self, first: int, count: int, *, window: int = WINDOW) -> None:
-        if first < 0 or count < 1 or window < 1:
+        if first < 0 or count < 1 or not 1 <= window <= WINDOW_MAX:
             raise InvalidError(
-                f"want first >= 0, count and window >= 1, got {first, count, window}"
+                f"want first >= 0, count >= 1, window 1..{WINDOW_MAX}, got {first, count, window}"
             )
         self.first = first
         self.count = count
@@ -80,3 +82,13 @@ class Ledger:
             for x in (every, some)
         ]
         return rows[0], rows[1]
+
+    def as_data(self) -> dict[str, Any]:
+        """The frames held, as plain data."""
+        return {"bursts": self._bursts.astype(np.uint64), "frames": self._frames.ravel()}
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Hold these frames, of a ledger of the same range and window."""
+        self._bursts[:] = data["bursts"].astype(np.int64)
+        self._frames[:] = data["frames"].reshape(self._frames.shape)
+        self._last = int(self._bursts.max())

@@ -8,7 +8,8 @@ fired in every one, and shrinks if both fired in some but not in all.
 Abbott 2000): dt = t_post - t_pre; dt > 0 adds A+ exp(-dt/tau+), dt < 0 takes A- exp(dt/tau-).
 """
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,6 +99,7 @@ class WindowPlasticity:
         if window < 1:
             raise InvalidError(f"want a window of at least 1 burst, got {window}")
         self.window = window
+        self.factors = (k, ltp, ltd)
         self.grow = int(min(max(k * ltp, 0), 255))
         self.shrink = int(min(max(k * ltd, 0), 255))
         self.bidirectional = bidirectional
@@ -121,6 +123,25 @@ class WindowPlasticity:
         synapses.change(network, up | down, np.clip(weights, 0, 255).astype(np.uint8))
         if self.bidirectional:
             self._connect(network, np.flatnonzero(every_pre), np.flatnonzero(every_post))
+
+    def as_data(self) -> dict[str, Any]:
+        """What the rule is and what it has seen, as plain data."""
+        k, ltp, ltd = self.factors
+        given = {"window": self.window, "k": k, "ltp": ltp, "ltd": ltd, "psp": self.psp}
+        return {
+            "ranges": [list(self.between.source), list(self.between.target)],
+            "given": given | {"bidirectional": self.bidirectional},
+            "ledgers": [ledger.as_data() for ledger in self.ledgers],
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """And back."""
+        source, target = ((int(first), int(count)) for first, count in data["ranges"])
+        rule = cls(source, target, **data["given"])
+        for ledger, seen in zip(rule.ledgers, data["ledgers"], strict=True):
+            ledger.restore(seen)
+        return rule
 
     def _connect(self, network: Plastic, pre: NDArray[np.int64], post: NDArray[np.int64]) -> None:
         synapses = self.between

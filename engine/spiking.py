@@ -15,12 +15,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import checkpoints, connectomes
+from . import blueprints, checkpoints, connectomes
 from .bindings import npu
+from .columns import floats, once, whole
 from .connectomes import Connectome, Readable, Writable
 from .errors import CorruptError, InvalidError, NotFoundError
 from .genomes import Area, read_genome
-from .plasticity import WindowPlasticity
 
 Ids = NDArray[np.uint32]
 WIDE_ENOUGH = 262_144  # neurons from which a second thread pays
@@ -101,27 +101,27 @@ class Network:
         self.connectome: Connectome | None = None
         self._npu = npu.Npu(n, first_id, syn_delay, signed_input=neg_input == "signed")
         self.parameters = {
-            "threshold": _floats("threshold", threshold, n),
-            "leak": _floats("leak", leak, n),
-            "excitability": _floats("excitability", excitability, n),
-            "limit": _floats("limit", limit, n),
-            "refractory": _whole("refractory", refractory, n, np.uint16),
-            "fire_limit": _whole("fire_limit", fire_limit, n, np.uint16),
-            "snooze": _whole("snooze", snooze, n, np.uint16),
-            "uniform": _whole("uniform", uniform, n, np.uint8, 1),
-            "mp_driven": _whole("mp_driven", mp_driven, n, np.uint8, 1),
-            "accumulate": _whole("accumulate", accumulate, n, np.uint8, 1),
+            "threshold": floats("threshold", threshold, n),
+            "leak": floats("leak", leak, n),
+            "excitability": floats("excitability", excitability, n),
+            "limit": floats("limit", limit, n),
+            "refractory": whole("refractory", refractory, n, np.uint16),
+            "fire_limit": whole("fire_limit", fire_limit, n, np.uint16),
+            "snooze": whole("snooze", snooze, n, np.uint16),
+            "uniform": whole("uniform", uniform, n, np.uint8, 1),
+            "mp_driven": whole("mp_driven", mp_driven, n, np.uint8, 1),
+            "accumulate": whole("accumulate", accumulate, n, np.uint8, 1),
         }
         self._set_parameters()
 
     @classmethod
     def from_genome(cls, path: str | Path, *, neg_input: str = "clamp", syn_delay: int = 1) -> Self:
-        """The network of a genome: its areas in `areas`, plastic mappings as observers.
+        """The network of a genome: its `areas`, plastic mappings and memories as observers.
 
         Warns (GenomeWarning) of values outside the range of the simulation.
         """
         genome = read_genome(path)
-        alike: dict[str, Any] = {name: _once(values) for name, values in genome.parameters.items()}
+        alike: dict[str, Any] = {name: once(values) for name, values in genome.parameters.items()}
         count = sum(area.count for area in genome.areas)
         network = cls(count, neg_input=neg_input, syn_delay=syn_delay, **alike)
         network.areas = genome.areas
@@ -132,13 +132,7 @@ class Network:
             psp=genome.psps,
             inhibitory=genome.inhibitory,
         )
-        ranges = {area.name: (area.first, area.count) for area in genome.areas}
-        for rule in genome.rules:
-            ends = ranges[rule.source], ranges[rule.target]
-            learning = WindowPlasticity(
-                *ends, window=genome.window, k=rule.k, ltp=rule.ltp, ltd=rule.ltd
-            )
-            network.watch(learning)
+        network.observers += blueprints.observers_of(genome)
         return network
 
     @classmethod
@@ -181,20 +175,25 @@ class Network:
         return connectomes.write_back(transaction, self.connectome, sources, targets, weights)
 
     def save(self, transaction: Writable, name: str = "network") -> None:
-        """Keep everything that the next burst depends on in the store; observers are not part."""
+        """Keep everything that the next burst depends on in the store.
+
+        Of the observers, window plasticity and memory neurons are part of it; others are not.
+        """
         constructed = {"neg_input": self.neg_input, "first_id": self.first_id}
         state = {
             "neurons": self.neurons,
             "constructed": constructed | {"syn_delay": self.syn_delay} | self.parameters,
             "areas": checkpoints.areas_as_data(self.areas),
+            "observers": checkpoints.observers_as_data(self.observers),
             **checkpoints.state_of(self._npu, self.syn_delay),
         }
         transaction.keep(f"npu:{name}", checkpoints.pack(state))
 
     def load(self, snapshot: Readable, name: str = "network") -> Self:
-        """Become the network that was saved: parameters, synapses and state; observers stay.
+        """Become the network that was saved: parameters, synapses, state and observers.
 
-        Resumed, it gives the spikes that the saved one would have given.  Raises NotFoundError, or
+        Observers that are not saved stay.  Resumed, it gives the spikes that the saved one would
+        have given.  Raises NotFoundError, or
         CorruptError if what is there cannot be a network.
         """
         content = snapshot.blob(f"npu:{name}")
@@ -205,9 +204,10 @@ class Network:
             loaded = Network(state["neurons"], **state["constructed"])
             checkpoints.restore(loaded._npu, state)
             loaded.areas = checkpoints.areas_from_data(state["areas"])
+            kept = checkpoints.observers_from_data(state.get("observers", []), loaded.neurons)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptError(f"the saved network {name!r} is damaged: {error}") from error
-        loaded.observers = self.observers
+        loaded.observers = kept + [x for x in self.observers if not checkpoints.is_kept(x)]
         self.__dict__.update(loaded.__dict__)
         return self
 
@@ -247,7 +247,7 @@ class Network:
 
     @potentials.setter
     def potentials(self, values: ArrayLike) -> None:
-        self._npu.set_floats(npu.POTENTIAL, _floats("potentials", values, self.neurons))
+        self._npu.set_floats(npu.POTENTIAL, floats("potentials", values, self.neurons))
 
     def connect(
         self,
@@ -265,11 +265,11 @@ class Network:
         """
         top = self.neurons - 1
         self._npu.connect(
-            _whole("sources", sources, None, np.uint32, top),
-            _whole("targets", targets, None, np.uint32, top),
-            _whole("weight", weight, None, np.uint8),
-            _whole("psp", psp, None, np.uint8),
-            _whole("inhibitory", inhibitory, None, np.uint8, 1),
+            whole("sources", sources, None, np.uint32, top),
+            whole("targets", targets, None, np.uint32, top),
+            whole("weight", weight, None, np.uint8),
+            whole("psp", psp, None, np.uint8),
+            whole("inhibitory", inhibitory, None, np.uint8, 1),
         )
 
     def drive(self, ids: ArrayLike | None = None, potential: ArrayLike = 1.0) -> None:
@@ -277,9 +277,9 @@ class Network:
 
         Repeated calls add up; `drive_stop` ends them all.
         """
-        chosen = None if ids is None else _whole("ids", ids, None, np.uint32, self.neurons - 1)
+        chosen = None if ids is None else whole("ids", ids, None, np.uint32, self.neurons - 1)
         count = self.neurons if chosen is None else chosen.size
-        self._npu.drive(chosen, _floats("potential", potential, count))
+        self._npu.drive(chosen, floats("potential", potential, count))
 
     def drive_stop(self) -> None:
         """End every drive."""
@@ -287,13 +287,13 @@ class Network:
 
     def inject(self, ids: ArrayLike, potential: ArrayLike = 1.0) -> None:
         """Put a potential into the neurons at the next burst; repeated ones add up."""
-        chosen = _whole("ids", ids, None, np.uint32, self.neurons - 1)
-        self._npu.inject(chosen, _floats("potential", potential, chosen.size))
+        chosen = whole("ids", ids, None, np.uint32, self.neurons - 1)
+        self._npu.inject(chosen, floats("potential", potential, chosen.size))
 
     def force(self, ids: ArrayLike, potential: ArrayLike = 1.0) -> None:
         """Let the neurons fire at the next burst with this potential, whatever their state."""
-        chosen = _whole("ids", ids, None, np.uint32, self.neurons - 1)
-        self._npu.force(chosen, _floats("potential", potential, chosen.size))
+        chosen = whole("ids", ids, None, np.uint32, self.neurons - 1)
+        self._npu.force(chosen, floats("potential", potential, chosen.size))
 
     def watch(self, observer: Observer) -> Self:
         """Show every burst from now on to an observer; returns the network."""
@@ -349,43 +349,9 @@ class Network:
 
     def reweigh(self, positions: ArrayLike, weights: ArrayLike) -> None:
         """Set the weights of synapses by position; positions change when synapses are added."""
-        chosen = _whole("positions", positions, None, np.uint64, self.synapses - 1)
-        given = _whole("weights", weights, chosen.size, np.uint8)
+        chosen = whole("positions", positions, None, np.uint64, self.synapses - 1)
+        given = whole("weights", weights, chosen.size, np.uint8)
         self._npu.reweigh(chosen, np.broadcast_to(given, chosen.shape).copy())
-
-
-def _floats(name: str, values: ArrayLike, n: int) -> NDArray[np.float32]:
-    array = np.ascontiguousarray(np.atleast_1d(np.asarray(values, dtype=np.float32)))
-    if array.ndim != 1 or array.size not in (1, n):
-        raise InvalidError(f"{name}: want a scalar or ({n},), got shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise InvalidError(f"{name}: want finite float32 values")
-    return array
-
-
-def _whole(
-    name: str, values: ArrayLike, n: int | None, dtype: type[Any], top: int | None = None
-) -> NDArray[Any]:
-    """A scalar or array of whole numbers in 0..top as (1,) or (n,) of dtype, or InvalidError."""
-    array = np.atleast_1d(np.asarray(values))
-    if array.size == 0:
-        array = array.astype(dtype)
-    highest = np.iinfo(dtype).max if top is None else top
-    if array.ndim != 1 or (n is not None and array.size not in (1, n)):
-        wanted = "a list" if n is None else f"({n},)"
-        raise InvalidError(f"{name}: want a scalar or {wanted}, got shape {array.shape}")
-    if array.dtype.kind == "f" and np.array_equal(array, np.rint(array)):
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "biu":
-        raise InvalidError(f"{name}: want whole numbers, got {array.dtype}")
-    if array.size and (int(array.min()) < 0 or int(array.max()) > highest):
-        raise InvalidError(f"{name}: want 0..{highest}, got {array.min()}..{array.max()}")
-    return np.ascontiguousarray(array.astype(dtype, copy=False))
-
-
-def _once(values: NDArray[Any]) -> NDArray[Any]:
-    """One value instead of n equal ones."""
-    return values[:1] if values.size and (values == values[0]).all() else values
 
 
 def fired_counts(fired: Sequence[Ids], n: int) -> NDArray[np.int64]:

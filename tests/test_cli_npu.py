@@ -1,6 +1,8 @@
 """The commands of the spiking simulation, and the rasters that they show."""
 
 import json
+import struct
+import zlib
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -62,10 +64,49 @@ def test_runs_go_on_where_they_were_saved(connectome: Path) -> None:
 
 def test_run_shows_and_writes_a_raster(connectome: Path, tmp_path: Path) -> None:
     plot = tmp_path / "raster.svg"
-    result = run("run", connectome, "--bursts", 4, "--drive", "i__pro=2", "--svg", plot)
+    png = tmp_path / "raster.png"
+    plots = ("--svg", plot, "--png", png)
+    result = run("run", connectome, "--bursts", 4, "--drive", "i__pro=2", *plots)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[0].startswith("i__pro \u2588\u2588\u2588\u2588 640")
     assert ElementTree.parse(plot).getroot().tag.endswith("svg")
+    assert (pixels(png.read_bytes()) == 0).any()
+
+
+def test_export_reads_back_the_same(connectome: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.json"
+    result = run("export", connectome, copy, "--title", "copy", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == json.loads(run("inspect", copy, "--json").stdout)
+    assert run("export", tmp_path / "none", copy).exit_code == 3
+
+
+def pixels(content: bytes) -> np.ndarray:
+    """(height, width) of a grey PNG whose lines have no filter."""
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    parts, at = {}, 8
+    while at < len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        kind, body = content[at + 4 : at + 8], content[at + 8 : at + 8 + size]
+        assert zlib.crc32(kind + body) == int.from_bytes(content[at + 8 + size :][:4], "big")
+        parts[kind], at = body, at + 12 + size
+    assert list(parts) == [b"IHDR", b"IDAT", b"IEND"]
+    width, height = struct.unpack(">II", parts[b"IHDR"][:8])
+    lines = np.frombuffer(zlib.decompress(parts[b"IDAT"]), np.uint8).reshape(height, width + 1)
+    assert parts[b"IHDR"][8:] == b"\x08\0\0\0\0"
+    assert not lines[:, 0].any()
+    return lines[:, 1:]
+
+
+def test_png_has_a_block_per_burst_and_neuron() -> None:
+    network = Network(4, threshold=1)
+    fired = [np.array(ids, np.uint32) for ids in ([], [0], [0, 1, 2, 3])]
+    grey = pixels(rasters.png(network, fired))
+    assert grey.shape == (500, 900)
+    assert (grey[::125, ::300] == [[255, 0, 0], [255, 255, 0], [255, 255, 0], [255, 255, 0]]).all()
+    many = pixels(rasters.png(Network(2000, threshold=1), [np.arange(0, 2000, 8)] * 1800))
+    assert (many.shape, np.unique(many).tolist()) == ((500, 900), [112, 255])
+    assert (pixels(rasters.png(network, [])) == 255).all()
 
 
 def test_wrong_areas_and_missing_networks_are_one_line_errors(

@@ -165,6 +165,16 @@ def test_a_hostile_state_is_refused(store: ql.Store) -> None:
         {"potentials": np.array([np.nan] * 3, np.float32)},
         {"constructed": {"threshold": 1, "unknown": 2}},
         {"inputs": []},
+        {"observers": [["other", {"ranges": []}]]},
+        {"observers": [["window", {"ranges": [[0, 2], [1, 3]], "given": {}, "ledgers": []}]]},
+        {"observers": [["window", {"ranges": [[0, 2], [1, 2]], "given": {}, "ledgers": []}]]},
+        {"observers": [["window", {"ranges": [[0, 2], [1, 2]], "given": {"window": 2**60}}]]},
+        {
+            "observers": [
+                ["memory", {"ranges": [[0, 2], [2, 1]], "given": {}, "memories": [[1, 9]]}]
+            ]
+        },
+        {"observers": [["memory", {"ranges": [[0, 2], [2, 1]], "given": {"depth": 2**63}}]]},
     ]
     contents = [checkpoints.pack(state | change) for change in wrong]
     contents += [b"", good[:-5], msgpack.packb({"format": 99}), msgpack.packb([1])]

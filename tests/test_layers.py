@@ -15,8 +15,8 @@ LAYERS = (
     "kernels hashing regular patterns",
     "vectors associations extents text catalog tiers selection spiking filters bitmaps embedders"
     " bundle reading cutting coherence calibration indexing background checks drafts"
-    " ledgers plasticity memories genomes blobs"
-    " checkpoints connectomes rasters"
+    " columns ledgers plasticity memories genomes blobs"
+    " checkpoints connectomes blueprints rasters"
     " facts severing belief evidence receipts explanations judgement extraction mentions"
     " chaining rules",
     "logs manifests folding",
