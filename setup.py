@@ -1,4 +1,4 @@
-"""Maps the folders to one package: engine/ is quillian, bindings/ and cli/ are inside it."""
+"""Maps the folders to one package: engine/ is quillian, with bindings/, cli/ and bench/ in it."""
 
 import shutil
 import sysconfig
@@ -30,13 +30,14 @@ def packages(folder: str, name: str) -> list[str]:
     return [name] + [f"{name}.{child}" for child in find_packages(folder)]
 
 
+INSIDE = ("bindings", "cli", "bench")
+
 free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # No abi3 there before 3.15.
 
 setup(
-    package_dir={"quillian": "engine", "quillian.bindings": "bindings", "quillian.cli": "cli"},
+    package_dir={"quillian": "engine"} | {f"quillian.{x}": x for x in INSIDE},
     packages=packages("engine", "quillian")
-    + packages("bindings", "quillian.bindings")
-    + packages("cli", "quillian.cli"),
+    + [name for x in INSIDE for name in packages(x, f"quillian.{x}")],
     package_data={
         "quillian": ["py.typed", "bundled/*"],
         "quillian.bindings": ["_core.pyi"],

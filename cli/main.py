@@ -48,6 +48,7 @@ COMMANDS = {
     "npu": "spiking",
     "demo": "demonstrating",
     "doctor": "diagnosing",
+    "bench": "benching",
 }
 """Command -> module of this package that holds it, in the order of the help."""
 

@@ -8,7 +8,7 @@ parameter says what an operator needs: `Operator[Snapshot]` reads, `Operator[Tra
 import json
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from .errors import InvalidError
@@ -29,6 +29,22 @@ class Operator(ABC, Generic[View]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Operator.registry[cls.__name__] = cls
+        cls.__repr__ = Operator.__repr__  # type: ignore[method-assign]  # Before dataclass sets its.
+
+    def __repr__(self) -> str:
+        """The call that makes it, without what is left at its default."""
+        shown: list[str] = []
+        for field in fields(cast(Any, self)):
+            value = getattr(self, field.name)
+            if field.default is MISSING and isinstance(value, tuple) and not self._takes_names():
+                shown += map(repr, value)
+            elif value != field.default:
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _takes_names(self) -> bool:
+        """Whether the constructor is the dataclass's, not one with *values."""
+        return bool(cast(Any, self).__dataclass_params__.init)
 
     @abstractmethod
     def apply(self, view: View, selection: Selection) -> Selection:
@@ -75,7 +91,7 @@ class Operator(ABC, Generic[View]):
         return Operator.from_dict(content)
 
 
-@dataclass(frozen=True, init=False, repr=False)
+@dataclass(frozen=True, init=False)
 class Query(Operator[View]):
     """Operators in order; itself an Operator.
 
@@ -94,9 +110,6 @@ class Query(Operator[View]):
 
     def __call__(self, view: View, selection: Selection) -> Selection:
         return self.apply(view, selection)  # Each operator notes its own time.
-
-    def __repr__(self) -> str:
-        return f"Query({', '.join(map(repr, self.operators))})"
 
     @classmethod
     def build(cls, parameters: dict[str, Any]) -> "Operator[Any]":

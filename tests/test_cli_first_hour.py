@@ -46,3 +46,22 @@ def test_mistyped_command_is_guessed() -> None:
     result = run("qurey", "brain", "x")
     assert result.exit_code == 2
     assert "did you mean query?" in result.stderr
+
+
+def test_bench_lists_what_it_can_run_and_by_which_question() -> None:
+    listed = {row["name"]: row["question"] for row in lines(run("bench", "--json"))}
+    assert listed["stress"].endswith("?")
+    assert "machine" not in listed
+
+
+def test_bench_hands_its_arguments_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [])
+    result = run("bench", "stress", "--help")
+    assert result.exit_code == 0
+    assert "--associations" in result.output
+
+
+def test_unknown_bench_is_named_with_the_known_ones() -> None:
+    result = run("bench", "sterss")
+    assert result.exit_code == 2
+    assert "stress" in result.stderr

@@ -67,6 +67,7 @@ def test_wheel_holds_every_module_and_nothing_stale(dist: Path) -> None:
         f"{module_name(path).replace('.', '/')}{'/__init__' * (path.stem == '__init__')}.py"
         for path in python_files("engine", "bindings", "cli")
     } - {"quillian/bindings/build.py"}
+    wanted |= {f"quillian/bench/{path.name}" for path in python_files("bench")}
     assert {name for name in names if name.endswith(".py")} == wanted
     assert {"quillian/py.typed", "quillian/bindings/_core.pyi"} - names == set()
 
