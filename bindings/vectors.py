@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -20,10 +21,10 @@ Slots = UInt32 | Sequence[int]
 METRICS: dict[str, int] = {"cosine": lib.QL_COSINE, "dot": lib.QL_DOT, "l2": lib.QL_L2}
 FLOATS = ffi.typeof("float[]")  # Parsed once: near is called once per query.
 WORDS = ffi.typeof("uint32_t[]")
-OPTIONS = ffi.typeof("ql_near_options *")
-COST = ffi.typeof("ql_cost *")
 F4 = np.dtype(np.float32)  # A type would be made a dtype again in every call.
 U4 = np.dtype(np.uint32)
+U8 = np.dtype(np.uint64)
+COUNTS = struct.Struct("=4Q")  # A ql_cost.
 HANDLE_BYTES = 4096  # What the garbage collector should think a handle weighs.
 
 
@@ -174,43 +175,49 @@ class Vectors:
         commit: int = 2**63,
         exact: bool = False,
         allowed: UInt64 | None = None,
+        threads: int = 1,
     ) -> tuple[UInt32, Float32, UInt32, Cost]:
         """The k nearest nodes of each query, as (nodes, scores, found, cost).
 
         queries (q, dim) -> nodes (q, k) and scores (q, k), best first, equal scores by node; of
         row i only the first found[i] are set. count and commit are the snapshot's; allowed is a
-        bitmap of nodes, 64 a word; nodes beyond it are not allowed.
+        bitmap of nodes, 64 a word, or one for each query (q, words); nodes beyond it are not
+        allowed. threads share the queries.
         Raises InvalidError for NaN and infinities.
         """
         handle = self.handle
         n = len(self.rows_of(queries))
-        limit = lib.ql_vectors_count(handle) if count is None else count
-        nodes: UInt32 = np.empty((n, k), U4)
-        scores: Float32 = np.empty((n, k), F4)
-        found: UInt32 = np.empty(n, U4)
-        options = ffi.new(OPTIONS, (k, ef, limit, commit, exact))
+        cells = n * k
+        words, stride, bitmap = 0, 0, ffi.NULL
         if allowed is not None:
-            words = column_of(allowed, np.uint64, "allowed")
-            bitmap = ffi.from_buffer("uint64_t[]", words)
-            options.allowed_nodes = 64 * len(words)
-            options.allowed = bitmap
-        cost = ffi.new(COST)
-        buffer = ffi.from_buffer
-        status = lib.ql_near(
+            stride = words = bitmap_words(allowed, n)
+            if allowed.ndim == 1:
+                stride = 0
+            bitmap = ffi.from_buffer("uint64_t[]", allowed)
+        block = np.empty(2 * cells + n + COUNTS.size // 4, U4)
+        status = lib.ql_near_block(
             handle,
             ffi.NULL if index is None else index.handle,
-            buffer(FLOATS, queries),
+            ffi.from_buffer(FLOATS, queries),
             n,
-            options,
-            buffer(WORDS, nodes),
-            buffer(FLOATS, scores),
-            buffer(WORDS, found),
-            cost,
+            k,
+            ef,
+            lib.ql_vectors_count(handle) if count is None else count,
+            commit,
+            exact,
+            threads,
+            bitmap,
+            64 * words,
+            stride,
+            ffi.from_buffer(WORDS, block),
         )
         if status:
             check(status, f"search {n} queries (k={k}, finite, at most {self.count} rows)")
-        counts = (cost.distances, cost.hops, cost.edges, cost.bytes)
-        return nodes, scores, found, tuple.__new__(Cost, counts)  # Half the time of Cost(...).
+        nodes: UInt32 = np.ndarray((n, k), U4, block)  # Half the time of slices of the block.
+        scores: Float32 = np.ndarray((n, k), F4, block, 4 * cells)
+        found: UInt32 = np.ndarray((n,), U4, block, 8 * cells)
+        counts = COUNTS.unpack_from(block, 8 * cells + 4 * n)
+        return nodes, scores, found, tuple.__new__(Cost, counts)
 
     def rows_of(self, rows: Float32) -> Float32:
         """The same array if it is float32, C-contiguous and (n, dim); otherwise InvalidError."""
@@ -220,6 +227,16 @@ class Vectors:
         if not (flags.c_contiguous and flags.aligned):
             raise InvalidError(f"want vectors (n, {self.dim}) in C order and aligned; copy them")
         return rows
+
+
+def bitmap_words(allowed: UInt64, n: int) -> int:
+    """Words of each bitmap: one for all queries, or one for each of n."""
+    shaped = allowed.ndim == 1 or (allowed.ndim == 2 and len(allowed) == n)
+    if allowed.dtype != U8 or not shaped or not allowed.flags.c_contiguous:
+        raise InvalidError(
+            f"want allowed (words,) or ({n}, words) uint64 contiguous, got {described(allowed)}"
+        )
+    return allowed.shape[-1]
 
 
 def described(array: NDArray[Any]) -> str:

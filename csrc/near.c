@@ -149,25 +149,35 @@ static void score_slots(question *ask, const uint32_t *slots, uint32_t n)
     ask->cost->bytes += (uint64_t)n * vectors->dim * sizeof(float);
 }
 
+/* The next matches from slot *at on, up to SCAN_ROWS of them. Nearly all slots may fail: the loop does nothing else. */
+static uint32_t matches_from(const question *ask, uint32_t *at, uint32_t until, uint32_t *slots)
+{
+    const slot_meta *metas = ask->vectors->metas;
+    const uint64_t *allowed = ask->options->allowed;
+    uint64_t nodes = allowed ? ask->options->allowed_nodes : 0;
+    uint64_t commit = ask->options->commit;
+    uint32_t slot = *at;
+    uint32_t n = 0;
+
+    for (; slot < until && n < SCAN_ROWS; slot++) {
+        uint32_t node = metas[slot].node;
+        if (allowed && (node >= nodes || !(allowed[node / 64] >> node % 64 & 1))) continue;
+        if (slot_visible(ask->vectors, slot, commit)) slots[n++] = slot;
+    }
+    *at = slot;
+    return n;
+}
+
 /* Every match among slots [from, until). */
 static void scan(question *ask, uint32_t from, uint32_t until)
 {
     uint32_t slots[SCAN_ROWS];
-    uint32_t n = 0;
     int cosine = ask->vectors->metric == QL_COSINE && ask->norm > 0;
 
     if (from == until) return;
     for (uint32_t i = 0; i < ask->vectors->dim; i++)
         ask->unit[i] = cosine ? (float)(ask->query[i] / ask->norm) : ask->query[i];
-    for (uint32_t slot = from; slot < until; slot++) {
-        if (!is_match(ask, slot)) continue;
-        slots[n++] = slot;
-        if (n == SCAN_ROWS) {
-            score_slots(ask, slots, n);
-            n = 0;
-        }
-    }
-    score_slots(ask, slots, n);
+    while (from < until) score_slots(ask, slots, matches_from(ask, &from, until, slots));
 }
 
 /* ---- the index ---- */
@@ -304,21 +314,83 @@ static int question_prepare(question *ask, const float *query)
     return ask->vectors->metric == QL_COSINE && square == 0; /* Everything scores 0: the smallest nodes win. */
 }
 
-static void near_one(question *ask, const ql_hnsw *index, walk *scratch, const float *query, uint32_t width,
-                     uint32_t limit, int blind)
+static int near_one(question *ask, ql_hnsw *index, const float *query, uint32_t limit)
 {
     int flat = question_prepare(ask, query);
     uint32_t covered = limit < ask->options->count ? limit : ask->options->count;
+    int blind = 0;
+    uint32_t width = limit && !flat && !ask->extreme ? beam_width(ask->vectors, ask->options, ask->k, limit, &blind) : 0;
+    walk *scratch = NULL;
+    int answered = 0;
 
-    if (flat || ask->extreme || !width || !walk_answers(ask, index, scratch, width, limit, blind)) scan(ask, 0, covered);
+    if (width) {
+        QL_TRY(walk_take(index, width, &scratch));
+        answered = walk_answers(ask, index, scratch, width, limit, blind);
+        walk_give(index, scratch);
+    }
+    if (!answered) scan(ask, 0, covered);
     scan(ask, covered, ask->options->count);
     keep_best(ask);
+    return QL_OK;
+}
+
+/* What the threads of one call share; each takes the next query that nobody has. */
+typedef struct errand {
+    const ql_vectors *vectors;
+    ql_hnsw *index;
+    const float *queries;
+    const ql_near_options *options;
+    uint32_t *nodes;
+    float *scores;
+    uint32_t *found;
+    uint32_t n;
+    uint32_t k;
+    uint32_t limit;
+    _Atomic uint32_t next;
+} errand;
+
+typedef struct runner {
+    errand *on;
+    ql_cost cost;
+    int status;
+    pthread_t thread;
+} runner;
+
+static int questions_answer(errand *on, question *ask, ql_near_options *options)
+{
+    for (uint32_t i; (i = atomic_fetch_add_explicit(&on->next, 1, memory_order_relaxed)) < on->n;) {
+        size_t first = (size_t)i * on->options->k;
+        if (options->allowed) options->allowed = on->options->allowed + (size_t)i * options->allowed_stride;
+        QL_TRY(near_one(ask, on->index, on->queries + (size_t)i * on->vectors->dim, on->limit));
+        for (uint32_t j = 0; j < ask->count; j++) {
+            on->nodes[first + j] = (uint32_t)ask->keys[j];
+            on->scores[first + j] = order_score((uint32_t)(ask->keys[j] >> 32));
+        }
+        on->found[i] = ask->count;
+    }
+    return QL_OK;
+}
+
+static void *run(void *argument)
+{
+    runner *self = argument;
+    errand *on = self->on;
+    ql_near_options options = *on->options;
+    question ask = {.vectors = on->vectors, .options = &options, .cost = &self->cost, .k = on->k};
+
+    ask.capacity = 2 * ask.k + 16;
+    ask.keys = ql_alloc(ask.capacity, sizeof *ask.keys);
+    ask.unit = ql_alloc(on->vectors->dim, sizeof *ask.unit);
+    self->status = ask.keys && ask.unit ? questions_answer(on, &ask, &options) : QL_E_MEMORY;
+    ql_free(ask.keys);
+    ql_free(ask.unit);
+    return NULL;
 }
 
 static int near_check(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n,
                       const ql_near_options *options)
 {
-    if (options->count > ql_vectors_count(vectors)) return QL_E_INVALID;
+    if (options->count > ql_vectors_count(vectors) || options->threads > QL_THREADS_MAX) return QL_E_INVALID;
     if (index && index->vectors != vectors) return QL_E_INVALID;
     for (size_t i = 0; i < (size_t)n * vectors->dim; i++)
         if (!isfinite(queries[i])) return QL_E_INVALID;
@@ -328,40 +400,45 @@ static int near_check(const ql_vectors *vectors, const ql_hnsw *index, const flo
 int ql_near(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n,
             const ql_near_options *options, uint32_t *nodes, float *scores, uint32_t *found, ql_cost *cost)
 {
-    question ask = {.vectors = vectors, .options = options, .cost = cost};
-    uint32_t limit = index && !options->exact ? ql_hnsw_covered(index) : 0;
-    uint32_t width = 0;
-    int blind = 0;
-    walk *scratch = NULL;
-    int status = QL_E_MEMORY;
+    errand on = {vectors, (ql_hnsw *)index, /* Idle scratch is not part of what the index holds. */
+                 queries, options, nodes, scores, found, n, 0, 0, 0};
+    runner runners[QL_THREADS_MAX];
+    uint32_t threads = options->threads < n ? options->threads : n;
+    uint32_t started = 1;
+    int status = QL_OK;
 
     QL_TRY(near_check(vectors, index, queries, n, options));
-    ask.k = options->k < options->count ? options->k : options->count;
-    if (!ask.k) {
+    on.limit = index && !options->exact ? ql_hnsw_covered(index) : 0;
+    on.k = options->k < options->count ? options->k : options->count;
+    if (!on.k) {
         for (uint32_t i = 0; i < n; i++) found[i] = 0;
         return QL_OK;
     }
-    if (limit) width = beam_width(vectors, options, ask.k, limit, &blind);
-    ask.capacity = 2 * ask.k + 16;
-    ask.keys = ql_alloc(ask.capacity, sizeof *ask.keys);
-    ask.unit = ql_alloc(vectors->dim, sizeof *ask.unit);
-    if (!ask.keys || !ask.unit) goto done;
-    if (width) {
-        status = walk_take((ql_hnsw *)index, width, &scratch); /* Idle scratch is not part of what the index holds. */
-        if (status != QL_OK) goto done;
+    for (runners[0] = (runner){.on = &on}; started < threads; started++) {
+        runners[started] = (runner){.on = &on};
+        if (pthread_create(&runners[started].thread, NULL, run, &runners[started]) != 0) break; /* Slower, not wrong. */
     }
-    for (uint32_t i = 0; i < n; i++) {
-        near_one(&ask, index, scratch, queries + (size_t)i * vectors->dim, width, limit, blind);
-        for (uint32_t j = 0; j < ask.count; j++) {
-            nodes[(size_t)i * options->k + j] = (uint32_t)ask.keys[j];
-            scores[(size_t)i * options->k + j] = order_score((uint32_t)(ask.keys[j] >> 32));
-        }
-        found[i] = ask.count;
+    run(&runners[0]);
+    for (uint32_t i = 0; i < started; i++) {
+        if (i) pthread_join(runners[i].thread, NULL);
+        if (status == QL_OK) status = runners[i].status;
+        cost->distances += runners[i].cost.distances;
+        cost->hops += runners[i].cost.hops;
+        cost->bytes += runners[i].cost.bytes;
     }
-    status = QL_OK;
-done:
-    if (scratch) walk_give((ql_hnsw *)index, scratch);
-    ql_free(ask.keys);
-    ql_free(ask.unit);
     return status;
+}
+
+int ql_near_block(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n, uint32_t k,
+                  uint32_t ef, uint32_t count, uint64_t commit, uint32_t exact, uint32_t threads,
+                  const uint64_t *allowed, uint64_t allowed_nodes, uint64_t allowed_stride, uint32_t *block)
+{
+    const ql_near_options options = {k, ef, count, commit, exact, allowed_nodes, allowed, threads, allowed_stride};
+    size_t cells = (size_t)n * k;
+    ql_cost cost = {0};
+
+    QL_TRY(ql_near(vectors, index, queries, n, &options, block, (float *)(void *)(block + cells), block + 2 * cells,
+                   &cost));
+    memcpy(block + 2 * cells + n, &cost, sizeof cost);
+    return QL_OK;
 }

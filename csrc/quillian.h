@@ -124,11 +124,18 @@ typedef struct ql_near_options {
     uint32_t exact;          /* 1: scan all rows, never the index */
     uint64_t allowed_nodes;  /* how many nodes `allowed` has bits for; nodes beyond are not allowed */
     const uint64_t *allowed; /* bit per node, or NULL for all */
+    uint32_t threads;        /* at most QL_THREADS_MAX share the queries; 0 and 1: none is started */
+    uint64_t allowed_stride; /* words from one query's bitmap to the next; 0: one bitmap for all */
 } ql_near_options;
 /* queries (n, dim). Writes per query up to k distinct nodes by score (ties: smaller node first) into nodes and
  * scores (n, k) and their number into found (n). index may be NULL. Refuses NaN and infinities. */
 int ql_near(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n,
             const ql_near_options *options, uint32_t *nodes, float *scores, uint32_t *found, ql_cost *cost);
+/* The same for callers to whom a struct costs more than arguments: nodes (n, k), scores (n, k), found (n) and the cost,
+ * in words, one after another in `block`. */
+int ql_near_block(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n, uint32_t k,
+                  uint32_t ef, uint32_t count, uint64_t commit, uint32_t exact, uint32_t threads,
+                  const uint64_t *allowed, uint64_t allowed_nodes, uint64_t allowed_stride, uint32_t *block);
 
 /* ---- graph.c: the log of associations and its adjacency, both directions ---- */
 typedef struct ql_edge { /* one log record; (source, type, target) is the key */

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quillian.bindings._core import lib
+from quillian.bindings.hnsw import Hnsw
 from quillian.bindings.vectors import Float32, Vectors
 from quillian.errors import (
     ClosedError,
@@ -341,3 +342,37 @@ def test_every_failing_allocation_is_an_error_and_the_log_stays_usable(tmp_path:
             run(tmp_path / str(nth))
     finally:
         lib.ql_alloc_fail_at(0)
+
+
+def test_threads_share_a_batch_and_change_nothing(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((3000, 16), dtype=np.float32)
+    vectors = Vectors(str(tmp_path), bytes(16), 16, writable=True)
+    vectors.append(rows, np.arange(3000, dtype=np.uint32), commit=1)
+    index = Hnsw.create(vectors)
+    index.extend(2500)
+    one = vectors.near(rows[:200], index=index, k=5)
+    for threads in (0, 2, 5):
+        other = vectors.near(rows[:200], index=index, k=5, threads=threads)
+        assert [x.tolist() for x in other[:3]] == [x.tolist() for x in one[:3]]
+        assert other[3] == one[3]
+    with pytest.raises(InvalidError):
+        vectors.near(rows[:2], threads=65)
+
+
+def test_each_query_of_a_batch_has_its_own_filter(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((1500, 16), dtype=np.float32)
+    vectors = Vectors(str(tmp_path), bytes(16), 16, writable=True)
+    vectors.append(rows, np.arange(1500, dtype=np.uint32), commit=1)
+    index = Hnsw.create(vectors)
+    index.extend(1500)
+    shares = (0.0, 0.001, 0.3, 0.95, 1.0)
+    chosen = np.random.default_rng(1).random((5, 24 * 64)) < np.array(shares)[:, None]
+    bits = np.packbits(chosen, axis=1, bitorder="little").view(np.uint64)
+    nodes, scores, found, _ = vectors.near(rows[:5], index=index, allowed=bits, threads=2)
+    for i, mask in enumerate(bits):
+        alone = vectors.near(rows[i : i + 1], index=index, allowed=mask)
+        assert found[i] == alone[2][0] == min(10, chosen[i, :1500].sum())
+        assert nodes[i, : found[i]].tolist() == alone[0][0, : found[i]].tolist()
+        assert scores[i, : found[i]].tolist() == alone[1][0, : found[i]].tolist()
+    with pytest.raises(InvalidError):
+        vectors.near(rows[:4], allowed=bits)
