@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .asking import Answer
+    from .asynchronous import AsyncStore
     from .errors import (
         ClosedError,
         ConflictError,
@@ -78,6 +79,7 @@ __all__ = [
     "Answer",
     "AsOf",
     "Association",
+    "AsyncStore",
     "Belief",
     "Believe",
     "Between",
@@ -139,6 +141,7 @@ __all__ = [
 
 _HOMES = {
     "asking": "Answer",
+    "asynchronous": "AsyncStore",
     "evidence": "Belief",
     "explanations": "Explanation",
     "judgement": "Declared Thresholds",

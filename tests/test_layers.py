@@ -25,7 +25,8 @@ LAYERS = (
     "query bounding adding linking learning transaction checking copying compacting repairing",
     "operators asking",
     "store keeping vanishing",
-    "ingesting importing exporting conditions diagnosing networkx_backend",  # Jobs on a store.
+    "asynchronous ingesting importing exporting conditions diagnosing"  # Jobs on a store.
+    " networkx_backend",
     "__init__",  # The package itself: its public names.
     "cli",
 )
