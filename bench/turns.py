@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -22,9 +21,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from vectors import RECALLS, SEED, K, kth_scores, loaded, machine, recall_of
+from machine import line
+from vectors import RECALLS, loaded
 
+K = 10
+SEED = 1
 WIDTH_MAX = 2000
+
+
+def kth_scores(rows: Any, queries: Any) -> Any:
+    """The k-th best exact score of every query, by brute force."""
+    kth = np.empty(len(queries), np.float32)
+    for start in range(0, len(queries), 100):
+        scores = queries[start : start + 100] @ rows.T
+        kth[start : start + 100] = np.partition(scores, -K, axis=1)[:, -K]
+    return kth
+
+
+def recall_of(rows: Any, queries: Any, kth: Any, found: list[Any]) -> float:
+    """Share of answers that score at least as well as the k-th best, so that equal rows count."""
+    hits = 0
+    for query, least, ids in zip(queries, kth, found, strict=True):
+        hits += int((rows[np.asarray(ids, dtype=np.int64)] @ query >= least - 1e-6).sum())
+    return hits / (K * len(queries))
 
 
 class Core:
@@ -218,13 +237,10 @@ def main() -> None:
                     width = widths[peer.name, recall][0]
                     times[peer.name, recall].append(timed(peer, queries, width))
         results = report(peers, peers[0], times, widths, queries)
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(
-        f"\n{len(rows):,} x {rows.shape[1]}, {len(queries)} queries, {options.rounds} rounds, "
-        f"seed {SEED}; {machine()}, {_core.ffi.string(_core.lib.ql_isa()).decode()}, load {load}"
-    )
+    facts = line("hnswlib", rows=f"{len(rows):,}", queries=len(queries), seed=SEED)
+    print(f"\n{facts}, {options.rounds} rounds")
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=1))
+        options.json.write_text(json.dumps({"machine": facts, "results": results}, indent=1))
 
 
 if __name__ == "__main__":

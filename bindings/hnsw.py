@@ -55,6 +55,22 @@ class Hnsw:
         """Link rows [covered, until). The result is the same for any number of threads."""
         check(lib.ql_hnsw_extend(self.handle, until, threads), f"link rows up to {until}")
 
+    @property
+    def removed(self) -> int:
+        """Rows that were swept out."""
+        return int(lib.ql_hnsw_removed(self.handle))
+
+    def sweep(self, commit: int, *, threads: int = 1, least: int = 1) -> int:
+        """Take rows that died at or before `commit` out of all lists; returns how many.
+
+        Does nothing while there are fewer than `least`. Snapshots before `commit` scan all rows
+        from then on. The result is the same for any number of threads.
+        """
+        out = ffi.new("uint32_t *")
+        status = lib.ql_hnsw_sweep(self.handle, commit, threads, least, out)
+        check(status, f"sweep out what died by {commit}")
+        return int(out[0])
+
     def save(self, path: str) -> None:
         """Write the index to `path` and sync it."""
         check(lib.ql_hnsw_save(self.handle, path.encode()), f"save the index to {path}")

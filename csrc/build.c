@@ -15,9 +15,22 @@
  * ALPHA times closer to it than the base is.  Equal distances count as dropped, so that near-copies do not fill a
  * list.  A full list is cut to three quarters, which makes selecting again rare.
  *
- * Parents: slot s > 0 has a parent p < s, whose list holds s for ever; selection keeps the children of its base before
+ * Parents: slot s > 0 has a parent, at first a p < s, whose list holds s; selection keeps the children of its base before
  * it looks at anything else.  A slot takes at most degree/2 children, so lists always have room for links that
- * are there because they are good.  There are fewer children than slots, so some slot always has room. */
+ * are there because they are good.  There are fewer children than slots, so some slot always has room.
+ *
+ * Sweeping: slots that died go on routing, and every search pays for them.  A sweep takes them out of all lists, as
+ * FreshDiskANN does (Singh et al. 2021, arXiv:2105.09613): a list that held some of them is selected again from what
+ * remains and from the lists of those that went.
+ *   1. mark     (one thread) slots that died at or before `commit`; not slot 0, nor the first of a chain with others alive.
+ *   2. adopt    (one thread) a slot whose parent goes gets a parent in another tree of the forest that is left: a
+ *               neighbour, else any.  A tree of m slots has m - 1 children and room for m * degree/2, so the tree of
+ *               slot 0 always has room, and in the end it is the only one.  The new links are made as in steps 3 and 4.
+ *   3. clean    every list with a marked slot is selected again.  Threads write their own lists and read lists of
+ *               marked slots, which nobody writes: no locks, and the same result for any number of threads.
+ *   4. remove   (one thread) marked slots leave their chains, and their lists are replaced by LINK_REMOVED.
+ * A search of a snapshot that may still see a marked slot does not trust the walk: `swept` is stored before the first
+ * list changes and read after the walk (near.c). */
 #include "index.h"
 
 #include <string.h>
@@ -31,12 +44,13 @@
 #define THREADS_MAX 64u
 #define TOGETHER 8u                     /* selected slots compared with a candidate at a time */
 #define TAKE 24u                        /* work items taken at a time by a thread */
+#define CANDIDATES(degree) (3 * (degree)) /* of a list that is selected again; more made sweeping slower and nothing better */
 
 typedef struct worker {
     struct batch *batch;
     walk *walk;
     int8_t *other;         /* a code as a query */
-    candidate *candidates; /* for answering: DEGREE_MAX * 2 */
+    candidate *candidates; /* CANDIDATES(DEGREE_MAX) */
     ql_cost cost;
     pthread_t thread;
 } worker;
@@ -54,6 +68,9 @@ typedef struct batch {
     uint32_t edge_count;
     uint32_t group_count;
     uint32_t room;       /* slots below this one have no room for children */
+    uint8_t *gone;       /* sweep: per slot, it is taken out */
+    uint32_t *top;       /* sweep: per slot, some slot further up its tree of parents; of the uppermost, itself */
+    uint32_t covered;    /* sweep: slots in the index */
     _Atomic uint32_t next;
     void (*step)(worker *self, uint32_t item);
     uint32_t items;
@@ -144,7 +161,7 @@ static void seek(worker *self, uint32_t item)
 static uint32_t original(const batch *work, uint32_t slot)
 {
     while (slot >= work->from && work->twins[slot - work->from] != QL_NONE) slot = work->twins[slot - work->from];
-    if (slot < work->from && link_at(work->index, slot, 0) == LINK_DUPLICATE) slot = work->index->parent[slot];
+    if (slot < work->from && is_duplicate(work->index, slot)) slot = work->index->parent[slot];
     return slot;
 }
 
@@ -171,7 +188,7 @@ static uint32_t parent_for(batch *work, uint32_t slot, const uint32_t *selected,
     for (uint32_t i = 0; i < count; i++)
         if (selected[i] < slot && index->children[selected[i]] < index->degree / 2) return selected[i];
     while (work->room < slot && (index->children[work->room] >= index->degree / 2 ||
-                                 link_at(index, work->room, 0) == LINK_DUPLICATE))
+                                 is_duplicate(index, work->room) || is_removed(index, work->room)))
         work->room++;
     assert(work->room < slot); /* Fewer children than slots: somebody has room. */
     return work->room;
@@ -307,18 +324,31 @@ static void group(batch *work)
         if (i == 0 || work->edges[i] >> 32 != work->edges[i - 1] >> 32) work->groups[work->group_count++] = i;
 }
 
+static void walks_give(batch *work)
+{
+    for (uint32_t i = 0; i < work->threads; i++)
+        if (work->workers[i].walk) walk_give(work->index, work->workers[i].walk);
+    for (uint32_t i = 0; i < work->threads; i++) work->workers[i].walk = NULL;
+}
+
+static int walks_take(batch *work)
+{
+    for (uint32_t i = 0; i < work->threads; i++) {
+        int status = walk_take(work->index, work->index->ef_construction, &work->workers[i].walk);
+        if (status == QL_OK) continue;
+        walks_give(work);
+        return status;
+    }
+    return QL_OK;
+}
+
 static int link_batch(batch *work, uint32_t until)
 {
     ql_hnsw *index = work->index;
-    uint32_t taken = 0;
-    int status = QL_OK;
+    int status = walks_take(work);
 
     work->from = work->limit = atomic_load(&index->covered);
     work->n = until - work->from < BATCH ? until - work->from : BATCH;
-    while (taken < work->threads && status == QL_OK) {
-        status = walk_take(index, index->ef_construction, &work->workers[taken].walk);
-        if (status == QL_OK) taken++;
-    }
     if (status == QL_OK) {
         spread(work, work->n, encode);
         spread(work, work->n, seek);
@@ -328,8 +358,8 @@ static int link_batch(batch *work, uint32_t until)
         spread(work, work->group_count, answer);
         atomic_store_explicit(&index->covered, work->from + work->n, memory_order_release);
         router_refresh(index);
+        walks_give(work);
     }
-    while (taken) walk_give(index, work->workers[--taken].walk);
     return status;
 }
 
@@ -345,6 +375,8 @@ static void batch_free(batch *work)
     ql_free(work->twins);
     ql_free(work->edges);
     ql_free(work->groups);
+    ql_free(work->gone);
+    ql_free(work->top);
     ql_free(work);
 }
 
@@ -367,7 +399,7 @@ static batch *batch_make(ql_hnsw *index, uint32_t threads)
         worker *each = &work->workers[i];
         each->batch = work;
         each->other = ql_alloc(index->coder.bytes, 1);
-        each->candidates = ql_alloc(2 * DEGREE_MAX, sizeof(candidate));
+        each->candidates = ql_alloc(CANDIDATES(DEGREE_MAX), sizeof(candidate));
         failed |= !each->other || !each->candidates;
     }
     if (!failed) return work;
@@ -387,6 +419,188 @@ int ql_hnsw_extend(ql_hnsw *index, uint32_t until, uint32_t threads)
         while (status == QL_OK && atomic_load(&index->covered) < until) status = link_batch(work, until);
         batch_free(work);
     }
+    pthread_mutex_unlock(&index->writer);
+    return status;
+}
+
+/* ---- sweeping ---- */
+
+static int stays_linked(const batch *work, uint32_t slot)
+{
+    return !work->gone[slot] && !is_duplicate(work->index, slot) && !is_removed(work->index, slot);
+}
+
+/* Mark what died at or before `commit`; says how many slots that is. */
+static uint32_t mark(batch *work, uint64_t commit)
+{
+    const ql_hnsw *index = work->index;
+    uint32_t count = 0;
+
+    for (uint32_t slot = 1; slot < work->covered; slot++) {
+        uint64_t death = atomic_load_explicit(&index->vectors->deaths[slot], memory_order_relaxed);
+        work->gone[slot] = death && death <= commit && !is_removed(index, slot);
+    }
+    for (uint32_t slot = 1; slot < work->covered; slot++)
+        if (!work->gone[slot] && is_duplicate(index, slot)) work->gone[index->parent[slot]] = 0;
+    for (uint32_t slot = 1; slot < work->covered; slot++) count += work->gone[slot];
+    return count;
+}
+
+/* The uppermost slot of the tree that holds this one. */
+static uint32_t top_of(batch *work, uint32_t slot)
+{
+    while (work->top[slot] != slot) slot = work->top[slot] = work->top[work->top[slot]];
+    return slot;
+}
+
+static int may_adopt(batch *work, uint32_t slot, uint32_t orphan)
+{
+    return stays_linked(work, slot) && work->index->children[slot] < work->index->degree / 2 &&
+           top_of(work, slot) != orphan;
+}
+
+static uint32_t adopter_in_list(batch *work, uint32_t list, uint32_t orphan)
+{
+    for (uint32_t i = 0; i < work->index->degree; i++) {
+        uint32_t to = link_at(work->index, list, i);
+        if (to >= work->covered) break;
+        if (may_adopt(work, to, orphan)) return to;
+    }
+    return QL_NONE;
+}
+
+static void edges_link(batch *work)
+{
+    group(work);
+    spread(work, work->group_count, answer);
+    work->edge_count = 0;
+}
+
+static void adopt(batch *work)
+{
+    ql_hnsw *index = work->index;
+
+    work->edge_count = work->room = 0;
+    for (uint32_t slot = 0; slot < work->covered; slot++) {
+        if (work->gone[slot] && !is_duplicate(index, slot)) index->children[index->parent[slot]]--;
+        work->top[slot] = slot;
+        if (slot && stays_linked(work, slot) && !work->gone[index->parent[slot]]) work->top[slot] = index->parent[slot];
+    }
+    for (uint32_t slot = 1; slot < work->covered; slot++) {
+        if (!stays_linked(work, slot) || work->top[slot] != slot) continue;
+        uint32_t parent = adopter_in_list(work, slot, slot);
+        if (parent == QL_NONE) parent = adopter_in_list(work, index->parent[slot], slot);
+        while (parent == QL_NONE && (!stays_linked(work, work->room) ||
+                                     index->children[work->room] >= index->degree / 2)) work->room++;
+        for (uint32_t any = work->room; parent == QL_NONE; any++) {
+            assert(any < work->covered); /* The tree of slot 0 has room. */
+            if (may_adopt(work, any, slot)) parent = any;
+        }
+        index->parent[slot] = work->top[slot] = parent;
+        index->children[parent]++;
+        work->edges[work->edge_count++] = (uint64_t)parent << 32 | slot;
+        if (work->edge_count == BATCH) edges_link(work);
+    }
+    edges_link(work);
+}
+
+/* Add a slot to the candidates, unless it is there or is to go; those that go from lists of slots that went are looked
+ * through once more. */
+static uint32_t candidates_add(const worker *self, uint32_t base, uint32_t slot, uint32_t count, int deeper)
+{
+    const batch *work = self->batch;
+
+    if (work->gone[slot]) {
+        for (uint32_t i = 0; deeper && i < work->index->degree; i++) {
+            uint32_t to = link_at(work->index, slot, i);
+            if (to >= work->covered) break;
+            count = candidates_add(self, base, to, count, deeper - 1);
+        }
+        return count;
+    }
+    if (slot == base || count == CANDIDATES(work->index->degree)) return count;
+    for (uint32_t i = 0; i < count; i++)
+        if (self->candidates[i].slot == slot) return count;
+    self->candidates[count].slot = slot;
+    return count + 1;
+}
+
+static void clean(worker *self, uint32_t base)
+{
+    batch *work = self->batch;
+    ql_hnsw *index = work->index;
+    uint32_t selected[DEGREE_MAX];
+    uint32_t count = 0;
+    uint32_t have = 0;
+    int dirty = 0;
+
+    if (!stays_linked(work, base)) return;
+    while (have < index->degree && (selected[have] = link_at(index, base, have)) != QL_NONE)
+        dirty |= work->gone[selected[have++]];
+    if (!dirty) return;
+    for (uint32_t i = 0; i < have; i++) /* What stays comes first, if there are more than fit. */
+        if (!work->gone[selected[i]]) count = candidates_add(self, base, selected[i], count, 0);
+    for (uint32_t i = 0; i < have; i++)
+        if (work->gone[selected[i]]) count = candidates_add(self, base, selected[i], count, 2);
+    count = choose_again(self, base, self->candidates, count, selected);
+    for (uint32_t i = 0; i < index->degree; i++) link_store(index, base, i, i < count ? selected[i] : QL_NONE);
+}
+
+static void drop_marked(batch *work)
+{
+    ql_hnsw *index = work->index;
+
+    for (uint32_t slot = 0; slot < work->covered; slot++) {
+        if (!stays_linked(work, slot)) continue;
+        for (uint32_t at = slot, next; (next = atomic_load(&index->chain[at])) != QL_NONE;) {
+            if (work->gone[next]) atomic_store(&index->chain[at], atomic_load(&index->chain[next]));
+            else at = next;
+        }
+    }
+    for (uint32_t slot = 0; slot < work->covered; slot++) {
+        if (!work->gone[slot]) continue;
+        if (!is_duplicate(index, slot)) atomic_store(&index->chain[slot], QL_NONE); /* Others still lead on. */
+        index->children[slot] = 0;
+        index->parent[slot] = QL_NONE;
+        for (uint32_t i = 0; i < index->degree; i++) link_store(index, slot, i, i ? QL_NONE : LINK_REMOVED);
+    }
+}
+
+static void sweep(batch *work, uint64_t commit, uint32_t marked)
+{
+    ql_hnsw *index = work->index;
+
+    if (atomic_load(&index->swept) < commit) atomic_store(&index->swept, commit);
+    adopt(work);
+    spread(work, work->covered, clean);
+    drop_marked(work);
+    atomic_fetch_add(&index->removed, marked);
+    router_refresh(index);
+}
+
+int ql_hnsw_sweep(ql_hnsw *index, uint64_t commit, uint32_t threads, uint32_t least, uint32_t *removed)
+{
+    batch *work = NULL;
+    int status = QL_E_MEMORY;
+    uint32_t marked;
+
+    if (threads > THREADS_MAX) return QL_E_INVALID;
+    pthread_mutex_lock(&index->writer);
+    work = batch_make(index, threads ? threads : 1);
+    if (!work) goto done;
+    work->covered = atomic_load(&index->covered);
+    work->gone = ql_alloc((size_t)work->covered + 1, 1);
+    work->top = ql_alloc((size_t)work->covered + 1, sizeof *work->top);
+    if (!work->gone || !work->top) goto done;
+    status = walks_take(work);
+    if (status != QL_OK) goto done;
+    marked = mark(work, commit);
+    if (marked < least) marked = 0;
+    if (marked) sweep(work, commit, marked);
+    walks_give(work);
+    *removed = marked;
+done:
+    batch_free(work);
     pthread_mutex_unlock(&index->writer);
     return status;
 }

@@ -13,11 +13,12 @@
  *   ever moves, and readers need no lock.
  * - A slot whose row equals an earlier one is not linked at all but chained to it; the walk finds the first and
  *   near.c follows the chain.  A thousand copies would otherwise fill each other's lists and cut themselves off.
- * - Every slot has a parent: an earlier slot whose list holds it for ever.  By induction every slot can be reached
- *   from slot 0, at any moment, without a sweep (build.c).
+ * - Every slot has a parent: a slot whose list holds it, chosen among those before it.  By induction every slot can be
+ *   reached from slot 0, at any moment (build.c).
+ * - Dead slots are swept out of all lists now and then, and cost nothing from then on (build.c).
  *
  * Invariants: links and chains name slots below the count being built; slots below `covered` have complete lists;
- * parent[s] < s for s > 0. */
+ * parents are a tree with root 0, over all slots that were not swept out. */
 #define _GNU_SOURCE
 #include "index.h"
 
@@ -106,6 +107,11 @@ void ql_hnsw_close(ql_hnsw *index)
 uint32_t ql_hnsw_covered(const ql_hnsw *index)
 {
     return atomic_load_explicit(&index->covered, memory_order_acquire);
+}
+
+uint32_t ql_hnsw_removed(const ql_hnsw *index)
+{
+    return atomic_load_explicit(&index->removed, memory_order_relaxed);
 }
 
 /* ---- scratch ---- */
@@ -217,7 +223,9 @@ void router_refresh(ql_hnsw *index)
 
     for (uint32_t i = 0; i < ROUTERS; i++) {
         uint32_t slot = (uint32_t)((uint64_t)covered * i / ROUTERS);
-        if (covered && link_at(index, slot, 0) == LINK_DUPLICATE) slot = index->parent[slot];
+        while (slot < covered && is_removed(index, slot)) slot++;
+        if (slot >= covered) slot = 0;
+        else if (is_duplicate(index, slot)) slot = index->parent[slot];
         atomic_store_explicit(&index->router[i], slot, memory_order_release);
     }
 }

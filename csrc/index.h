@@ -9,6 +9,7 @@
 #include "rows.h"
 
 #define LINK_DUPLICATE (QL_NONE - 1) /* first link of a slot whose row equals its parent's: it has no links of its own */
+#define LINK_REMOVED (QL_NONE - 2)   /* first link of a slot that was swept out: nothing leads to it any more */
 #define ROUTERS 64u
 #define WALKS_KEPT 16u
 #define DEGREE_MAX CODES_AT_ONCE
@@ -45,9 +46,11 @@ struct ql_hnsw {
     _Atomic uint32_t *links;  /* slots_max lists of `degree` slots, ended by QL_NONE */
     _Atomic uint32_t *chain;  /* next slot with an equal row, or QL_NONE */
     uint8_t *codes;           /* slots_max codes of coder.bytes */
-    uint32_t *parent;         /* writer: an earlier slot whose list holds this one for ever; of a duplicate, its first */
+    uint32_t *parent;         /* writer: a slot whose list holds this one until it is swept; of a duplicate, its first */
     uint16_t *children;       /* writer: how many slots call this one their parent */
     _Atomic uint32_t covered;
+    _Atomic uint32_t removed; /* slots that were swept out */
+    _Atomic uint64_t swept;   /* who sees less than this commit may miss slots that were swept out, and scans */
     _Atomic uint32_t router[ROUTERS];
     uint32_t slots_max;       /* of the vectors, which may be closed first */
     uint32_t degree;          /* a multiple of 16: lists are whole cache lines */
@@ -74,6 +77,16 @@ void router_refresh(ql_hnsw *index);
 static inline uint32_t link_at(const ql_hnsw *index, uint32_t slot, uint32_t i)
 {
     return atomic_load_explicit(&index->links[(size_t)slot * index->degree + i], memory_order_acquire);
+}
+
+static inline int is_duplicate(const ql_hnsw *index, uint32_t slot)
+{
+    return link_at(index, slot, 0) == LINK_DUPLICATE;
+}
+
+static inline int is_removed(const ql_hnsw *index, uint32_t slot)
+{
+    return link_at(index, slot, 0) == LINK_REMOVED;
 }
 
 static inline uint8_t *code_at(const ql_hnsw *index, uint32_t slot)

@@ -1,7 +1,7 @@
 /* index_file.c: the graph of neighbours as one immutable, position-independent, checksummed file.
  *
- *   header   4,096 bytes: "QLHNSW\0\2", u32 format, u32 dim, u32 metric, u32 degree, u32 ef_construction, u32 covered,
- *            u64 seed, u8[16] uuid, u32 crc32c of each section, u32 crc32c of the
+ *   header   4,096 bytes: "QLHNSW\0\3", u32 format, u32 dim, u32 metric, u32 degree, u32 ef_construction, u32 covered,
+ *            u64 seed, u8[16] uuid, u64 swept, u32 crc32c of each section, u32 crc32c of the
  *            bytes before, zeros
  *   links    covered * degree u32, padded with zeros to 4,096
  *   chain    covered u32, padded
@@ -12,7 +12,7 @@
  *
  * Loading reads every byte once through a small buffer (checksum and range of every link), then maps the sections
  * copy-on-write where the arrays live: the writer goes on linking, and the file never changes.  A file that
- * passes cannot make a walk leave its arrays or loop: links are in range, parents are earlier slots, and a chain of
+ * passes cannot make a walk leave its arrays or loop: links are in range, parents are a tree, and a chain of
  * equal rows falls from slot to slot. */
 #define _GNU_SOURCE
 #include "index.h"
@@ -38,14 +38,15 @@ typedef struct header {
     uint32_t covered;
     uint64_t seed;
     uint8_t uuid[16];
+    uint64_t swept;
     uint32_t section_crc[SECTIONS];
     uint32_t crc;
-    uint8_t zeros[PAGE_BYTES - 76];
+    uint8_t zeros[PAGE_BYTES - 84];
 } header;
 _Static_assert(sizeof(header) == PAGE_BYTES, "header is a file format");
-_Static_assert(offsetof(header, crc) == 72, "header is a file format");
+_Static_assert(offsetof(header, crc) == 80, "header is a file format");
 
-static const char magic[8] = {'Q', 'L', 'H', 'N', 'S', 'W', 0, 2};
+static const char magic[8] = {'Q', 'L', 'H', 'N', 'S', 'W', 0, 3};
 
 typedef struct shape {
     uint32_t covered;
@@ -89,6 +90,7 @@ static void header_fill(const ql_hnsw *index, shape of, header *head)
     head->degree = index->degree;
     head->ef_construction = index->ef_construction;
     head->covered = of.covered;
+    head->swept = atomic_load(&index->swept);
     head->seed = index->seed;
     memcpy(head->uuid, index->vectors->uuid, sizeof head->uuid);
     for (int section = LINKS; section < SECTIONS; section++)
@@ -153,13 +155,14 @@ static int header_read(const ql_vectors *vectors, int fd, header *head)
     return QL_OK;
 }
 
-/* Every word is a slot below covered, or QL_NONE, or, at the head of a list, the mark of a duplicate. */
+/* Every word is a slot below covered, or QL_NONE, or, at the head of a list, the mark of a duplicate or of a removed
+ * slot. */
 static int words_check(const uint32_t *words, size_t n, const header *head, int section, size_t first)
 {
     if (section == CODES) return QL_OK; /* Any byte is a code. */
     for (size_t i = 0; i < n; i++) {
         if (words[i] < head->covered || words[i] == QL_NONE) continue;
-        if (section == LINKS && words[i] == LINK_DUPLICATE && (first + i) % head->degree == 0) continue;
+        if (section == LINKS && words[i] >= LINK_REMOVED && (first + i) % head->degree == 0) continue;
         return QL_E_CORRUPT;
     }
     return QL_OK;
@@ -185,27 +188,51 @@ static int section_check(int fd, const header *head, int section, char *buffer)
     return crc == head->section_crc[section] ? QL_OK : QL_E_CORRUPT;
 }
 
-static int is_duplicate(const ql_hnsw *index, uint32_t slot)
+/* Chains, which code relies on to end, and who may be whose parent; counts the children and the removed. */
+static int family_check(ql_hnsw *index, uint32_t slot, uint32_t covered)
 {
-    return link_at(index, slot, 0) == LINK_DUPLICATE;
+    uint32_t parent = index->parent[slot];
+    uint32_t next = atomic_load_explicit(&index->chain[slot], memory_order_relaxed);
+    int duplicate = is_duplicate(index, slot);
+
+    if (is_removed(index, slot)) {
+        atomic_fetch_add(&index->removed, 1);
+        return slot && parent == QL_NONE && (next == QL_NONE || next < slot) ? QL_OK : QL_E_CORRUPT;
+    }
+    if (slot == 0) {
+        if (parent != QL_NONE || duplicate) return QL_E_CORRUPT;
+    } else if (parent >= covered || is_duplicate(index, parent) || is_removed(index, parent)) {
+        return QL_E_CORRUPT;
+    }
+    if (!duplicate && slot && ++index->children[parent] > index->degree / 2) return QL_E_CORRUPT;
+    if (next == QL_NONE) return QL_OK;
+    if (!is_duplicate(index, next) || index->parent[next] != (duplicate ? parent : slot)) return QL_E_CORRUPT;
+    return duplicate && next >= slot ? QL_E_CORRUPT : QL_OK;
 }
 
-/* Parents and chains, which code relies on to end; counts the children. */
-static int families_check(ql_hnsw *index, uint32_t covered)
+/* Do all parents lead to slot 0?  seen: zeros; becomes the number of the slot from which a slot was first reached. */
+static int tree_check(const ql_hnsw *index, uint32_t covered, uint32_t *seen)
 {
-    for (uint32_t slot = 0; slot < covered; slot++) {
-        uint32_t parent = index->parent[slot];
-        uint32_t next = atomic_load_explicit(&index->chain[slot], memory_order_relaxed);
-        int duplicate = is_duplicate(index, slot);
-        if (slot == 0 ? parent != QL_NONE || duplicate : parent >= slot || is_duplicate(index, parent))
-            return QL_E_CORRUPT;
-        if (!duplicate && slot && ++index->children[parent] > index->degree / 2) return QL_E_CORRUPT;
-        if (next == QL_NONE) continue;
-        if (next >= covered || !is_duplicate(index, next)) return QL_E_CORRUPT;
-        if (index->parent[next] != (duplicate ? parent : slot)) return QL_E_CORRUPT;
-        if (duplicate && next >= slot) return QL_E_CORRUPT;
+    for (uint32_t slot = 1; slot < covered; slot++) {
+        if (is_removed(index, slot)) continue;
+        uint32_t at = slot;
+        for (; at && !seen[at]; at = index->parent[at]) seen[at] = slot;
+        if (at && seen[at] == slot) return QL_E_CORRUPT; /* Back where this way began: a ring. */
     }
     return QL_OK;
+}
+
+static int families_check(ql_hnsw *index, uint32_t covered)
+{
+    uint32_t *seen;
+    int status;
+
+    for (uint32_t slot = 0; slot < covered; slot++) QL_TRY(family_check(index, slot, covered));
+    seen = ql_alloc((size_t)covered + 1, sizeof *seen);
+    if (!seen) return QL_E_MEMORY;
+    status = tree_check(index, covered, seen);
+    ql_free(seen);
+    return status;
 }
 
 static int load(ql_vectors *vectors, int fd, ql_hnsw **index)
@@ -230,6 +257,7 @@ static int load(ql_vectors *vectors, int fd, ql_hnsw **index)
         ql_hnsw_close(made);
         return status;
     }
+    atomic_store(&made->swept, head.swept);
     atomic_store_explicit(&made->covered, head.covered, memory_order_release);
     router_refresh(made);
     *index = made;
@@ -249,7 +277,7 @@ int ql_hnsw_load(ql_vectors *vectors, const char *path, ql_hnsw **index)
 
 /* ---- checking ---- */
 
-/* A list is slots without itself and without repeats, then QL_NONE to its end; a duplicate equals its parent. */
+/* A removed slot has no list; others are slots without itself and without repeats, then QL_NONE to its end; a duplicate equals its parent. */
 static int list_check(const ql_hnsw *index, uint32_t slot, uint32_t covered)
 {
     const ql_vectors *vectors = index->vectors;
@@ -260,9 +288,10 @@ static int list_check(const ql_hnsw *index, uint32_t slot, uint32_t covered)
         int equal = memcmp(row_at(vectors, slot), row_at(vectors, index->parent[slot]), size_bytes) == 0;
         return equal ? QL_OK : QL_E_CORRUPT;
     }
+    if (is_removed(index, slot)) count = 1;
     while (count < index->degree && link_at(index, slot, count) != QL_NONE) {
         uint32_t to = link_at(index, slot, count);
-        if (to >= covered || to == slot || is_duplicate(index, to)) return QL_E_CORRUPT;
+        if (to >= covered || to == slot || is_duplicate(index, to) || is_removed(index, to)) return QL_E_CORRUPT;
         for (uint32_t i = 0; i < count; i++)
             if (link_at(index, slot, i) == to) return QL_E_CORRUPT;
         count++;
@@ -272,7 +301,7 @@ static int list_check(const ql_hnsw *index, uint32_t slot, uint32_t covered)
     return QL_OK;
 }
 
-/* Count the slots that neither links from slot 0 nor chains lead to.  queue: room for every slot. */
+/* Count the slots, but for removed ones, that neither links from slot 0 nor chains lead to.  queue: room for every slot. */
 static uint64_t unreached(const ql_hnsw *index, uint32_t covered, uint32_t *queue, uint8_t *seen)
 {
     uint64_t reached = covered != 0;
@@ -291,7 +320,7 @@ static uint64_t unreached(const ql_hnsw *index, uint32_t covered, uint32_t *queu
         }
         for (uint32_t to = slot; (to = atomic_load(&index->chain[to])) != QL_NONE;) reached++;
     }
-    return covered - reached;
+    return covered - atomic_load(&index->removed) - reached;
 }
 
 int ql_hnsw_check(const ql_hnsw *index, uint64_t *unreachable)

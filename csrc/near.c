@@ -7,7 +7,8 @@
  * A proposal costs a float64 score only if its approximate score, plus the most that float32 can be wrong, reaches
  * the k-th best so far.  A scan is therefore exact at float32 speed.
  *
- * Filters and deaths.  The walk is blind to them: a beam of width ef/s holds about ef matches when a share s of the
+ * Filters and deaths.  Slots that died long ago are not in the graph any more; a snapshot that still sees some of them
+ * scans.  To the others the walk is blind: a beam of width ef/s holds about ef matches when a share s of the
  * slots matches.  Its matches are the best ones as long as the k-th of them does not stand near the end of the
  * beam; otherwise (few matches, or matches far from the query) all matching rows are scanned, which costs what the
  * walk would have at the same share, and is exact.  So min(k, matching) results are always found. */
@@ -276,11 +277,13 @@ static int walk_answers(question *ask, const ql_hnsw *index, walk *scratch, uint
 /* ---- one call ---- */
 
 /* Width of the beam that should hold enough matches, or 0 when scanning all matches is cheaper. */
-static uint32_t beam_width(const ql_vectors *vectors, const ql_near_options *options, uint32_t k, uint32_t limit,
-                           int *blind)
+static uint32_t beam_width(const ql_vectors *vectors, const ql_hnsw *index, const ql_near_options *options, uint32_t k,
+                           uint32_t limit, int *blind)
 {
     uint32_t retired = atomic_load_explicit(&vectors->retired, memory_order_relaxed);
+    uint32_t removed = ql_hnsw_removed(index);
     double matching = retired < options->count ? options->count - retired : 0;
+    double linked = removed < options->count ? options->count - removed : 0;
     double width = options->ef > k ? options->ef : k;
     double share;
 
@@ -292,7 +295,7 @@ static uint32_t beam_width(const ql_vectors *vectors, const ql_near_options *opt
                                                   ((UINT64_C(1) << options->allowed_nodes % 64) - 1));
         if ((double)set < matching) matching = (double)set;
     }
-    share = matching / options->count;
+    share = matching < linked ? matching / linked : 1;
     *blind = share < 1;
     if (*blind && width < 2.0 * k) width = 2.0 * k;
     width /= share;
@@ -319,7 +322,7 @@ static int near_one(question *ask, ql_hnsw *index, const float *query, uint32_t 
     int flat = question_prepare(ask, query);
     uint32_t covered = limit < ask->options->count ? limit : ask->options->count;
     int blind = 0;
-    uint32_t width = limit && !flat && !ask->extreme ? beam_width(ask->vectors, ask->options, ask->k, limit, &blind) : 0;
+    uint32_t width = limit && !flat && !ask->extreme ? beam_width(ask->vectors, index, ask->options, ask->k, limit, &blind) : 0;
     walk *scratch = NULL;
     int answered = 0;
 
@@ -327,6 +330,7 @@ static int near_one(question *ask, ql_hnsw *index, const float *query, uint32_t 
         QL_TRY(walk_take(index, width, &scratch));
         answered = walk_answers(ask, index, scratch, width, limit, blind);
         walk_give(index, scratch);
+        if (ask->options->commit < atomic_load(&index->swept)) answered = 0; /* It may have missed what was swept out. */
     }
     if (!answered) scan(ask, 0, covered);
     scan(ask, covered, ask->options->count);

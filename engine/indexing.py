@@ -25,6 +25,7 @@ Progress = Callable[[str, int, int], None]
 INDEX_ROWS_MIN = 10_000  # Below this an exact scan is as quick as a walk, and always right.
 INDEX_TAIL_ROWS = 20_000  # A generation is due when the tail behind the last one passes this many
 INDEX_TAIL_SHARE = 0.05  # rows and this share of all.
+INDEX_DEAD_SHARE = 0.05  # Dead rows are taken out of the links when they are this share of them.
 INDEX_STEP_ROWS = 2_048  # Between two steps progress is told and Ctrl-C is heard.
 INDEX_DEGREE = 32
 INDEX_EF_CONSTRUCTION = 200
@@ -113,6 +114,8 @@ class VectorIndex:
         with self._growing:
             assert self.current is not None
             path = self._folder / draft_index_name(os.getpid())
+            linked = self.current.covered - self.current.removed
+            self.current.sweep(commit, least=max(1, int(linked * INDEX_DEAD_SHARE)))
             self.current.save(str(path))
             curve = measure(self._rows, self.current, commit, stopped)
             return path, self.current.covered, curve

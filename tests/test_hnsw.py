@@ -211,6 +211,84 @@ def test_deleted_rows_are_never_found_and_never_missed(tmp_path: Path) -> None:
     assert recall(vectors, index, queries, commit=1) >= 0.95  # A snapshot from before.
 
 
+def test_churn_with_sweeps_costs_nothing_more(tmp_path: Path) -> None:
+    rows, queries = rows_of(3000), rows_of(100, seed=1)
+    vectors, index = built(tmp_path, rows[:1000])
+    rng = np.random.default_rng(3)
+    alive = np.arange(1000)
+    scored = vectors.near(queries, index=index)[3].distances
+    for commit in range(2, 22):
+        dead = rng.permutation(len(alive))[:100]
+        vectors.retire(alive[dead].astype(np.uint32), commit=commit)
+        first = vectors.count
+        fresh = np.arange(first, first + 100, dtype=np.uint32)
+        vectors.append(rows[first : first + 100], fresh, commit=commit)
+        alive = np.concatenate([np.delete(alive, dead), fresh])
+        index.extend(first + 100)
+        assert index.sweep(commit, least=101) == 0
+        assert index.sweep(commit, threads=2) in (99, 100)  # Slot 0 stays where all begins.
+        assert index.check() == 0
+    assert recall(vectors, index, queries) >= 0.98
+    cost = vectors.near(queries, index=index)[3]
+    assert cost.distances <= 1.2 * scored
+    nodes, scores, _, _ = vectors.near(rows[alive], index=index, k=1)
+    assert (scores[:, 0] >= 0.999).mean() >= 0.999
+    assert np.isin(nodes, alive).all()
+
+
+def swept(
+    folder: Path, rows: Float32, dead: np.ndarray, threads: int = 1
+) -> tuple[Vectors, Hnsw, bytes]:
+    folder.mkdir()
+    vectors, index = built(folder, rows, "l2")
+    vectors.retire(dead.astype(np.uint32), commit=2)
+    assert index.sweep(1) == 0
+    index.sweep(2, threads=threads)
+    index.save(str(folder / "index"))
+    return vectors, index, (folder / "index").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["most", "all", "oldest", "cluster"])
+def test_whatever_dies_the_rest_is_reached(tmp_path: Path, kind: str) -> None:
+    rows = rows_of(1500)
+    dead = np.random.default_rng(0).permutation(1500)[:1350]
+    if kind == "all":
+        dead = np.arange(1500)
+    if kind == "oldest":
+        dead = np.arange(1350)
+    if kind == "cluster":
+        dead = np.argsort(((rows - rows[7]) ** 2).sum(axis=1))[:700]
+    vectors, index, saved = swept(tmp_path / "one", rows, dead)
+    assert swept(tmp_path / "three", rows, dead, threads=3)[2] == saved
+    assert index.removed == len(dead) - (0 in dead)
+    assert index.check() == 0
+    queries = rows_of(30, seed=1)
+    assert recall(vectors, index, queries) >= 0.95
+    assert recall(vectors, index, queries, commit=1) == 1  # A snapshot from before: a scan.
+    loaded = Hnsw.load(vectors, str(tmp_path / "one" / "index"))
+    vectors.append(rows[:200] + np.float32(0.01), np.arange(1500, 1700, dtype=np.uint32), commit=3)
+    for each in (index, loaded):
+        each.extend(1700)
+        assert each.removed == index.removed
+        assert each.check() == 0
+        assert recall(vectors, each, queries) >= 0.95
+
+
+def test_a_chain_of_equal_rows_loses_its_dead(tmp_path: Path) -> None:
+    rows = rows_of(400)
+    rows[100:110] = rows[50]
+    rows[200:205] = rows[60]
+    dead = np.array([50, 100, 103, 109, 60, 200, 201, 202, 203, 204])
+    vectors, index, _ = swept(tmp_path / "rows", rows, dead)
+    assert index.removed == 9  # 50 still leads to those of its chain that live.
+    assert index.check() == 0
+    nodes, _, _, _ = vectors.near(rows[50:51], index=index, k=6)
+    assert nodes[0].tolist() == [101, 102, 104, 105, 106, 107]
+    vectors.retire([101, 102, 104, 105, 106, 107, 108], commit=3)
+    assert index.sweep(3) == 8
+    assert index.check() == 0
+
+
 def test_a_loaded_index_answers_the_same_and_grows(tmp_path: Path) -> None:
     rows, queries = rows_of(4000), rows_of(50, seed=1)
     vectors, index = built(tmp_path, rows[:3000])
@@ -240,7 +318,7 @@ def test_every_flipped_byte_of_an_index_is_found(tmp_path: Path) -> None:
     index.save(str(path))
     data = path.read_bytes()
     rng = np.random.default_rng(0)
-    for at in [*range(0, 80), *rng.integers(80, len(data), 300).tolist(), len(data) - 1]:
+    for at in [*range(0, 88), *rng.integers(88, len(data), 300).tolist(), len(data) - 1]:
         changed = bytearray(data)
         changed[at] ^= int(rng.integers(1, 256))
         path.write_bytes(changed)
@@ -274,15 +352,17 @@ def test_a_hostile_index_with_right_checksums_cannot_leave_its_arrays(tmp_path: 
             for size in sections:
                 if rng.integers(0, 2):
                     at = (start + 4 * int(rng.integers(0, size // 4))) // 4
-                    words[at] = rng.choice([0, 1, 299, 300, 2**31, 2**32 - 1, 2**32 - 2, 105, 50])
+                    words[at] = rng.choice(
+                        [0, 1, 299, 300, 2**31, 2**32 - 1, 2**32 - 2, 2**32 - 3, 105, 50]
+                    )
                 start += (size + 4095) // 4096 * 4096
         start = 4096
         changed = bytearray(words.tobytes())
         for section, size in enumerate(sections):
             crc = lib.ql_crc32c(0, bytes(changed[start : start + size]), size)
-            changed[56 + 4 * section : 60 + 4 * section] = int(crc).to_bytes(4, "little")
+            changed[64 + 4 * section : 68 + 4 * section] = int(crc).to_bytes(4, "little")
             start += (size + 4095) // 4096 * 4096
-        changed[72:76] = int(lib.ql_crc32c(0, bytes(changed[:72]), 72)).to_bytes(4, "little")
+        changed[80:84] = int(lib.ql_crc32c(0, bytes(changed[:80]), 80)).to_bytes(4, "little")
         path.write_bytes(changed)
         try:
             hostile = Hnsw.load(vectors, str(path))
@@ -341,7 +421,8 @@ def test_reader_threads_search_while_the_writer_links(tmp_path: Path) -> None:
             rows[start : start + 250], np.arange(start, start + 250, dtype=np.uint32), commit=2
         )
         index.extend(start + 250)
-        vectors.retire([start], commit=3)
+        vectors.retire(np.arange(start, start + 100, dtype=np.uint32), commit=3)
+        index.sweep(3)
     done.set()
     for reader in readers:
         reader.join()
@@ -357,6 +438,7 @@ def test_every_failing_allocation_is_an_error_and_the_index_stays_usable(tmp_pat
     def run() -> None:
         index = Hnsw.create(vectors)
         index.extend(300, threads=2)
+        index.sweep(1)
         index.check()
         index.save(str(tmp_path / "index"))
         loaded = Hnsw.load(vectors, str(tmp_path / "index"))
