@@ -25,6 +25,7 @@ class Peer:
 
     package = ""
     note = ""  # What a reader of the table should know.
+    exact = False  # Whether the width means nothing.
 
     def build(self, rows: Any, folder: Path, threads: int) -> dict[str, float]:
         """Index rows (n, d) and write the index to the folder; phases in seconds, if it has any."""
@@ -356,7 +357,8 @@ class Zvec(Peer):
 
 class BruteForce(Peer):
     package = "numpy"
-    note = "exact: one matrix product, then argpartition"
+    note = "one matrix product, then argpartition"
+    exact = True
 
     def build(self, rows: Any, folder: Path, threads: int) -> dict[str, float]:
         np.save(folder / "rows.npy", rows)

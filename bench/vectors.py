@@ -66,10 +66,10 @@ def truth(rows: Any, queries: Any, cache: Path) -> tuple[Any, Any]:
             scores = queries[start : start + 50] @ rows.T
             best[start : start + 50] = np.argpartition(scores, -K, axis=1)[:, -K:]
             kth[start : start + 50] = np.partition(scores, -K, axis=1)[:, -K]
-        np.savez(path, kth=kth, best=best)
+        np.savez(path, kth=kth, best=best, shape=(len(queries), len(rows)))
     found = np.load(path)
-    if len(found["kth"]) != len(queries):
-        raise SystemExit(f"{path} is of {len(found['kth'])} queries; use another CACHE")
+    if found["shape"].tolist() != [len(queries), len(rows)]:
+        raise SystemExit(f"{path} is of other rows or queries: remove it, or use another CACHE")
     return found["kth"], found["best"]
 
 
@@ -183,7 +183,7 @@ def search(names: list[str], options: Any) -> dict[str, list[Point]]:
 def first_pass(peer: Peer, rows: Any, queries: Any, right: tuple[Any, Any]) -> list[Point]:
     """Recall and counters for each width of use, before anything is timed."""
     points = []
-    for width in WIDTHS[:1] if isinstance(peer, PEERS["numpy"]) else WIDTHS:  # type: ignore[arg-type]
+    for width in WIDTHS[:1] if peer.exact else WIDTHS:
         found, totals = [], dict[str, float]()
         for query in queries:
             found.append(peer.search(query, width))
@@ -309,7 +309,8 @@ def table(options: Any) -> str:
             results[name] = json.loads(path.read_text())
     rows = max((x["rows"] for x in results.values() if "rows" in x), default=0)
     head = f"{rows:,} rows, {options.queries} queries, seed {SEED}; {machine.line()}"
-    return "\n".join([head, "", *searches(results), "", *footprints(results)])
+    notes = [f"{name}: {PEERS[name]().note}." for name in results if PEERS[name]().note]
+    return "\n".join([head, "", *searches(results), "", *footprints(results), "", *notes])
 
 
 # The command line.

