@@ -5,7 +5,6 @@ records beyond the lengths in its Head do not. Environments are opened once per 
 (directory.py keeps the registry) and never used across fork.
 """
 
-import ctypes
 import fcntl
 import os
 import threading
@@ -15,15 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 import lmdb
-import lmdb._envid
 import numpy as np
 from numpy.typing import NDArray
 
-from .environment import lmdb_errors, open_environment, rewrite, translated
+from . import environment
+from .environment import lmdb_errors, translated
 from .errors import ClosedError, CorruptError
 from .heads import Head, Manifest
 from .layout import (
@@ -53,13 +51,14 @@ Fixed = TypeVar("Fixed", Manifest, Head)
 class Catalog:
     """The open LMDB environment of one store."""
 
-    def __init__(self, path: Path, *, read_only: bool):
+    def __init__(self, path: Path, *, read_only: bool, synced: bool = True):
         self.path = path
         self.read_only = read_only
+        self.synced = synced  # Whether commits wait for the disk; if not, see durability.py.
         self._switching = threading.Lock()  # Held while the environment is exchanged.
         self._lock_file: int | None = None  # See shrink.
         with lmdb_errors(f"open {path}"):
-            self._env = open_environment(path, read_only=read_only)
+            self._env = environment.open_environment(path, read_only=read_only, synced=synced)
             _open_catalogs.add(self)
             self._env.reader_check()  # Slots of dead processes.
 
@@ -67,6 +66,21 @@ class Catalog:
         """A consistent view of all tables; to write, the caller must hold the writer's lock."""
         with self._switching, lmdb_errors("begin a transaction"):
             return CatalogTransaction(self, self._env.begin(write=write))
+
+    def sync(self) -> None:
+        """Make all pages of all commits durable; not their order, see syncpoints.py."""
+        with lmdb_errors("sync the catalog"):
+            self._env.sync(True)
+
+    @property
+    def page_bytes(self) -> int:
+        """Size of LMDB's pages."""
+        return int(self._env.stat()["psize"])
+
+    def meta(self, txn: int) -> bytes | None:
+        """LMDB's meta page of the last commit if `txn` is its number, else None."""
+        meta = environment.meta_read(self.path, self.page_bytes, txn)
+        return meta if self._env.info()["last_txnid"] == txn else None  # Nobody overwrote it.
 
     def shrink(self) -> bool:
         """Write the file anew without free pages, if nobody else has it open; whether it was.
@@ -83,11 +97,13 @@ class Catalog:
                 if self._lock_file is None:
                     self._lock_file = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CLOEXEC)
                 fcntl.lockf(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
-                rewrite(self.path)
+                environment.rewrite(self.path)
             except (BlockingIOError, PermissionError):  # Somebody else has it open.
                 return False
             finally:
-                self._env = open_environment(self.path, read_only=self.read_only)
+                self._env = environment.open_environment(
+                    self.path, read_only=self.read_only, synced=self.synced
+                )
         return True
 
     def copy(self, txn: "CatalogTransaction", target: Path) -> None:
@@ -158,12 +174,7 @@ class CatalogTransaction:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.abort()
 
     @property
@@ -182,7 +193,10 @@ class CatalogTransaction:
             self._txn = None
 
     def commit(self) -> None:
-        """Make it durable and visible: LMDB's own two syncs. On failure nothing of it happened."""
+        """Make it visible and, if the catalog is synced, durable: LMDB's own two syncs.
+
+        On failure nothing of it happened.
+        """
         txn = self.txn
         try:
             with lmdb_errors("commit"):
@@ -361,33 +375,21 @@ class CatalogTransaction:
 
 _open_transactions: "weakref.WeakSet[CatalogTransaction]" = weakref.WeakSet()
 _open_catalogs: "weakref.WeakSet[Catalog]" = weakref.WeakSet()
-_env_keys = lmdb._envid.env_keys
-
-
-def _leak(thing: object) -> None:
-    """Never free it."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def _after_fork() -> None:
     """In a forked child: forget the parent's environments, so that the child may open its own.
 
-    py-lmdb refuses a file that it has open and does not notice that this was in the parent; so the
-    keys under which it remembers files get this process's number. Its destructor would abort the
-    parent's read transactions in the shared reader table, so those environments are leaked, and
-    so are the transactions, for the same reason.
+    Their destructor would abort the parent's read transactions in the shared reader table, so those
+    environments are leaked, and so are the transactions, for the same reason.
     """
     for txn in _open_transactions:
-        _leak(txn._txn)
+        environment.leak(txn._txn)
         txn._txn = None
     for catalog in _open_catalogs:
-        _leak(catalog._env)
+        environment.leak(catalog._env)
     _open_catalogs.clear()
-    process = os.getpid()
-    lmdb._envid.env_keys = lambda path, subdir: tuple(
-        (process, *key)
-        for key in _env_keys(path, subdir)  # type: ignore[no-untyped-call]
-    )
+    environment.forget_files()
 
 
 os.register_at_fork(after_in_child=_after_fork)

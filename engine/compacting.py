@@ -14,6 +14,7 @@ from itertools import islice
 
 import numpy as np
 
+from . import journal
 from .bindings.graph import EDGE, Edges
 from .catalog import CatalogTransaction
 from .directory import Directory
@@ -23,6 +24,7 @@ from .layout import draft_extents_name
 from .logs import Logs
 from .records import Concept
 from .selection import Float32
+from .sizes import size_bytes
 from .text import records as text_records
 
 CHUNK = 4_096  # Concepts read, moved and written at once.
@@ -45,7 +47,7 @@ class Compaction:
 
 def compact(directory: Directory, timeout: float) -> Compaction:
     """Write everything that lives anew, and remove the rest where nobody sees it any more."""
-    before = sum(directory.size_bytes().values())
+    before = sum(size_bytes(directory.path).values())
     directory.pause_indexing()
     with directory.writing(timeout):
         with directory.catalog.begin(write=True) as txn:
@@ -58,9 +60,10 @@ def compact(directory: Directory, timeout: float) -> Compaction:
         with directory.catalog.begin() as txn:
             head = txn.head()
         removed = directory.drop_generations(head)
+        directory.durability.settle()  # Its pin and its page numbers are of the file as it was.
         shrunk = directory.catalog.shrink()
     directory.work_if_due(head)
-    return Compaction(before, sum(directory.size_bytes().values()), removed, shrunk)
+    return Compaction(before, sum(size_bytes(directory.path).values()), removed, shrunk)
 
 
 def move(
@@ -87,9 +90,11 @@ def move(
         now = replace(_write_edges(directory, logs, edges, now), rows=rows, vectors=rows)
         for key, _ in list(txn.items("deaths")):
             txn.delete("deaths", key)
+        now = journal.drop(txn, now)
         now, segments = text_records.renew(words, txn, now)
         txn.put_head(now)
         txn.commit()
+        directory.durability.sync()  # The files of before go now: nothing may bring them back.
     except BaseException:
         directory.drop_generation(now.generation)
         raise

@@ -13,28 +13,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from . import folding
+from . import folding, journal
 from .associations import AssociationLog
 from .background import Indexer
 from .catalog import Catalog, CatalogTransaction
+from .durability import Durability, lazy
 from .errors import CorruptError, LockTimeout, NotFoundError, ReadOnlyError, StorageError
 from .heads import Head, Manifest
 from .indexing import Progress, VectorIndex, drop_orphans
 from .layout import (
     CATALOG,
-    EDGE_BYTES,
-    SLOT_BYTES,
-    VECTORS,
+    SYNC_POINTS,
     WORDS,
     WRITER_LOCK,
     generation_of,
-    stride,
 )
 from .locking import WriterLock
 from .logs import Logs
 from .manifests import check_dim, checked
 from .mounts import refuse_network
 from .syncing import remove, sync
+from .syncpoints import SyncPoints, recover
 from .text import WordIndex
 from .vectors import VectorLog
 
@@ -52,7 +51,9 @@ class Directory:
     _open: ClassVar[dict[Path, "Directory"]] = {}
     _registry_lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, path: Path, *, read_only: bool, new: NewManifest | None):
+    def __init__(
+        self, path: Path, *, read_only: bool, new: NewManifest | None, durability: str = "commit"
+    ):
         self.path = path
         self.pid = os.getpid()
         self.read_only = read_only
@@ -64,18 +65,28 @@ class Directory:
         self._indexer = Indexer(self._index_in_background)
         self.folder = Indexer(lambda _: folding.fold(self, INDEX_LOCK_TIMEOUT_S))
         self._indexing = threading.Lock()  # Two would write one draft.
-        self.writer: WriterLock | None = None
-        self.catalog = Catalog(path / CATALOG, read_only=read_only)
+        self.writer = None if read_only else WriterLock(path / WRITER_LOCK)
+        self._points = SyncPoints(path / SYNC_POINTS, read_only=read_only)
         try:
-            self.writer = None if read_only else WriterLock(path / WRITER_LOCK)
+            recover(self._points, path / CATALOG, self.writer)
+            self.catalog = Catalog(path / CATALOG, read_only=read_only, synced=not lazy(durability))
+        except BaseException:
+            self._close_locks()
+            raise
+        self.durability = Durability(path, self._points, self.catalog, durability)
+        try:
             self.manifest = checked(self._found_or_made(new), path)
             with self.catalog.begin() as txn:
                 self.logs = self._open_logs(txn.head())
         except BaseException:  # One environment per file and process: leave none behind.
             self.catalog.close()
-            if self.writer is not None:
-                self.writer.close()
+            self._close_locks()
             raise
+
+    def _close_locks(self) -> None:
+        self._points.close()
+        if self.writer is not None:
+            self.writer.close()
 
     def _found_or_made(self, new: NewManifest | None) -> Manifest:
         """The store's manifest, made once even if several processes try: the lock decides."""
@@ -98,7 +109,14 @@ class Directory:
     # The registry.
 
     @classmethod
-    def acquire(cls, path: Path, *, read_only: bool, new: NewManifest | None = None) -> "Directory":
+    def acquire(
+        cls,
+        path: Path,
+        *,
+        read_only: bool,
+        new: NewManifest | None = None,
+        durability: str = "commit",
+    ) -> "Directory":
         """The Directory of a store, opened or shared; `release` it when done.
 
         new: makes the manifest where there is no store; None raises NotFoundError then.
@@ -118,7 +136,7 @@ class Directory:
                 only = read_only and not os.access(real, os.W_OK)
                 if shared is not None:
                     raise ReadOnlyError(f"{path} is open read-only on a read-only folder here")
-                shared = cls(real, read_only=only, new=new)
+                shared = cls(real, read_only=only, new=new, durability=durability)
                 try:
                     shared._cut_tails()
                 except BaseException:
@@ -140,22 +158,30 @@ class Directory:
 
     def _close(self) -> None:
         self.pause_indexing()
-        self.logs.close()
-        self.catalog.close()
-        if self.writer is not None:
-            self.writer.close()
+        try:
+            self.durability.close()
+        finally:
+            self.logs.close()
+            self.catalog.close()
+            self._close_locks()
 
     def _cut_tails(self) -> None:
-        """Cut what no commit covers, if no writer is at work; else that writer has done it."""
+        """Cut what no commit covers, if no writer is at work; else that writer has done it.
+
+        What a power loss took from the logs and the journal holds is written there again first.
+        """
         if self.writer is None:
             return
+        with self.catalog.begin() as txn:
+            missing = journal.missing(txn, self.path, self.manifest.dim)
         try:
-            self.writer.acquire(0)
+            self.writer.acquire(CREATE_TIMEOUT_S if missing else 0)
         except LockTimeout:
             return
         try:
             with self.catalog.begin() as txn:
                 head = txn.head()
+                journal.write(self.path, journal.missing(txn, self.path, self.manifest.dim))
                 if head.generation != self.logs.generation:  # Compacted a moment ago.
                     self.refresh(txn, head)
                 self.logs.cut(head)
@@ -253,6 +279,7 @@ class Directory:
             raise ReadOnlyError(f"{self.path} cannot be written: the folder is read-only")
         self.writer.acquire(timeout)
         try:
+            self.durability.begin()
             yield
         finally:
             self.writer.release()
@@ -262,7 +289,7 @@ class Directory:
     ) -> None:
         """The commit point. No snapshot may replay the log between LMDB's commit and ours."""
         with self._lock:
-            txn.commit()
+            self.durability.commit(txn)
             if folded is not None:
                 self.logs.associations = folded
             elif linked:
@@ -303,6 +330,7 @@ class Directory:
             )
             txn.put_head(named)
             txn.commit()
+            self.durability.sync()  # A power loss must not bring back who names the files below.
             index.drop_others(generation)
 
     def pause_indexing(self) -> None:
@@ -346,30 +374,6 @@ class Directory:
             progress=progress,
             stopped=lambda: self._indexer.is_stopping,
         )
-
-    def reclaimable_bytes(self, head: Head) -> dict[str, int]:
-        """Bytes of each part that a compaction would not write again."""
-        row = stride(self.manifest.dim or 0) + SLOT_BYTES
-        return {
-            "catalog": self.catalog.free_bytes(),
-            "vectors": (head.rows - head.vectors) * row,
-            "associations": folding.superseded(head) * EDGE_BYTES,
-        }
-
-    def size_bytes(self) -> dict[str, int]:
-        """Bytes that the files of each part occupy on disk."""
-        sizes = {"catalog": 0, "vectors": 0, "index": 0, "associations": 0, "words": 0}
-        for file in self.path.rglob("*"):
-            if not file.is_file():
-                continue
-            part = "catalog" if file.name.startswith(CATALOG) else None
-            part = "associations" if file.name.startswith("graph") else part
-            part = "words" if file.parent.name == WORDS else part
-            if file.parent.name.startswith(VECTORS):
-                part = "index" if file.name.startswith("index") else "vectors"
-            if part is not None:
-                sizes[part] += file.stat().st_blocks * 512
-        return sizes
 
 
 def _make_folder(path: Path) -> None:

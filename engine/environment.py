@@ -1,18 +1,30 @@
-"""LMDB environments: opening one, writing one anew, and its errors as ours."""
+"""LMDB environments: opening one, writing one anew, its meta pages, and its errors as ours.
 
+LMDB's file starts with two meta pages; a commit of transaction T writes page T & 1. Behind a page
+header of 16 bytes stands its MDB_meta (LMDB 0.9): magic u32, version u32, address u64, size of the
+map u64, two trees of 48 bytes, last page u64, transaction u64.
+"""
+
+import ctypes
 import errno
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
+import lmdb._envid
 
 from .errors import ClosedError, CorruptError, LimitError, QuillianError, StorageError
 from .syncing import sync
 
 MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # Address space, not disk: the first that fits.
 READERS_MAX = 2048
+META_AT = 16
+META_BYTES = 136
+META_MAGIC = 0xBEEFC0DE
+_META_TXN = slice(128, 136)
 
 
 def translated(error: lmdb.Error, what: str) -> QuillianError:
@@ -38,11 +50,14 @@ def lmdb_errors(what: str) -> Iterator[None]:
         raise translated(error, what) from error
 
 
-def open_environment(path: Path, *, read_only: bool) -> lmdb.Environment:
-    """The environment in a file, created unless read-only."""
+def open_environment(path: Path, *, read_only: bool, synced: bool = True) -> lmdb.Environment:
+    """The environment in a file, created unless read-only.
+
+    synced: whether a commit waits for the disk; if not, see syncpoints.py.
+    """
     while True:
         before = _identity(path)
-        environment = _open(str(path), read_only)
+        environment = _open(str(path), read_only, synced)
         if not read_only or _identity(path) == before:
             return environment
         environment.close()  # Written anew between LMDB's opening of the file and its locking.
@@ -56,7 +71,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _open(path: str, read_only: bool) -> lmdb.Environment:
+def _open(path: str, read_only: bool, synced: bool) -> lmdb.Environment:
     for size in MAP_SIZES:
         try:
             return lmdb.open(
@@ -65,6 +80,7 @@ def _open(path: str, read_only: bool) -> lmdb.Environment:
                 map_size=size,
                 readonly=read_only,
                 max_readers=READERS_MAX,
+                sync=synced,
                 create=not read_only,
             )
         except (lmdb.MemoryError, MemoryError):  # Address space is limited here: ask for less.
@@ -88,3 +104,45 @@ def rewrite(path: Path) -> None:
         writing.cursor().putmulti(iter(reading.cursor()), append=True)
     draft.rename(path)
     sync(path.parent)
+
+
+def meta_read(path: Path, page_bytes: int, txn: int) -> bytes | None:
+    """The MDB_meta that commit `txn` wrote; None if a later one stands in its place."""
+    with path.open("rb") as file:
+        meta = os.pread(file.fileno(), META_BYTES, page_bytes * (txn & 1) + META_AT)
+    if len(meta) < META_BYTES or struct.unpack_from("<I", meta)[0] != META_MAGIC:
+        raise CorruptError(f"{path} is not laid out as LMDB 0.9 does; use durability='commit'")
+    return meta if int.from_bytes(meta[_META_TXN], "little") == txn else None
+
+
+def meta_write(path: Path, page_bytes: int, txn: int, meta: bytes) -> None:
+    """Make `txn` the last commit of an environment that nobody has open, durably."""
+    if int.from_bytes(meta[_META_TXN], "little") != txn or path.stat().st_size < 2 * page_bytes:
+        raise CorruptError(f"{path} does not fit its sync point; restore a backup")
+    with path.open("r+b") as file:
+        for page in (0, 1):
+            os.pwrite(file.fileno(), meta, page * page_bytes + META_AT)
+        os.fsync(file.fileno())
+
+
+# Forks.
+
+_env_keys = lmdb._envid.env_keys
+
+
+def leak(thing: object) -> None:
+    """Never free it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def forget_files() -> None:
+    """In a forked child: let it open the files that its parent has open.
+
+    py-lmdb refuses a file that it has open and does not notice that this was in the parent; so the
+    keys under which it remembers files get this process's number.
+    """
+    process = os.getpid()
+    lmdb._envid.env_keys = lambda path, subdir: tuple(
+        (process, *key)
+        for key in _env_keys(path, subdir)  # type: ignore[no-untyped-call]
+    )

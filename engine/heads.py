@@ -37,4 +37,5 @@ class Head:
     index_curve: tuple[tuple[int, int, float], ...] = ()  # See calibration.py.
     words_start: int = 0  # The log of changed texts that no segment of words covers:
     words_end: int = 0  # [words_start, words_end).
+    journal_bytes: int = 0  # Of the logs, which the journal holds (journal.py).
     updated_ns: int = 0

@@ -12,6 +12,7 @@ from .errors import ReadOnlyError
 from .heads import Head
 from .indexing import Progress
 from .repairing import repair
+from .sizes import reclaimable_bytes, size_bytes
 from .snapshot import Snapshot
 from .text import records as text_records
 
@@ -51,7 +52,7 @@ class Keeping:
         """
         directory = self._writable_directory()
         with directory.writing(self.lock_timeout), directory.catalog.begin(write=True) as txn:
-            text_records.finish(directory.words(), txn)
+            text_records.finish(directory.words(), txn, directory.durability.sync)
         directory.folder.stop()
         folding.finish(directory, self.lock_timeout)
         directory.finish_index(
@@ -59,6 +60,10 @@ class Keeping:
             threads=threads or min(2, os.cpu_count() or 1),
             progress=progress,
         )
+
+    def sync(self) -> None:
+        """Wait until every commit so far is on the disk; at once with durability="commit"."""
+        self._writable_directory().durability.sync()
 
     def check(self) -> list[Problem]:
         """Everything that is damaged, checked in full against checksums and cross references."""
@@ -115,8 +120,10 @@ class Keeping:
                 "rows": {"live": head.vectors, "retired": head.rows - head.vectors},
                 "readers": self._open_directory().catalog.readers_behind(view.catalog),
                 "oldest_reader_s": self._open_directory().catalog.oldest_s(view.catalog),
-                "size_bytes": self._open_directory().size_bytes(),
-                "reclaimable_bytes": self._open_directory().reclaimable_bytes(head),
+                "size_bytes": size_bytes(self.path.resolve()),
+                "reclaimable_bytes": reclaimable_bytes(
+                    self._open_directory().catalog, head, manifest.dim
+                ),
                 "created_ns": manifest.created_ns,
                 "updated_ns": head.updated_ns,
                 "format": manifest.format,

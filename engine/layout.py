@@ -3,6 +3,7 @@
 A store directory
 -----------------
 catalog.mdb, catalog.mdb-lock   LMDB: all metadata and the one commit point (catalog.py)
+catalog.mdb-sync                what is on the disk, where LMDB does not sync (syncpoints.py)
 writer.lock                     held by the writing process; its content is that process's number
 vectors/rows-NNN.f32            segments of the vector log (csrc/vectors.c)
 vectors/meta-NNN.slots          node, birth, scale and checksum of each row (csrc/vectors.c)
@@ -26,15 +27,16 @@ T types      name of an association type -> u16 number
 E edges      u32 source, u16 type, u32 target -> what the log does not hold of an association
 D deaths     u64 commit -> u32 slots (little-endian) that this commit retired
 B blobs      name, 0, u32 part -> a piece of bytes that one feature keeps (a saved network)
+J journal    u64 commit -> what it wrote to the logs, until those are synced (journal.py)
 W words      u64 position in the log of changed texts -> u32 nodes (little-endian) from there on
 
 Integers in keys are big-endian, so that byte order is number order. LMDB's own named tables would
 need a write transaction to open, which waits for another process's writer; this way readers never
 wait. Concepts come last, so that new ones append at the end of the tree.
 
-Every value of store, concepts, edges and blobs is *sealed*: u32 little-endian crc32 over key and
-payload, then the payload, which is msgpack. LMDB has no checksums of its own; a seal also notices
-a value that stands under another key.
+Every value of store, concepts, edges, blobs and journal is *sealed*: u32 little-endian crc32 over
+key and payload, then the payload, which is msgpack. LMDB has no checksums of its own; a seal also
+notices a value that stands under another key.
 """
 
 import re
@@ -50,6 +52,7 @@ from .records import Concept
 
 CATALOG: Final = "catalog.mdb"
 WRITER_LOCK: Final = "writer.lock"
+SYNC_POINTS: Final = "catalog.mdb-sync"
 VECTORS: Final = "vectors"
 GRAPH_LOG: Final = "graph.log"
 WORDS: Final = "words"
@@ -64,6 +67,7 @@ TABLES: Final = {
     "deaths": b"D",
     "blobs": b"B",
     "words": b"W",
+    "journal": b"J",
 }
 STORE_KEY: Final = b"store"
 HEAD_KEY: Final = b"head"
@@ -136,6 +140,11 @@ def stride(dim: int) -> int:
     return (4 * dim + 63) // 64 * 64
 
 
+def segment_names(segment: int) -> tuple[str, str]:
+    """File names of a segment's rows and of their slots."""
+    return f"rows-{segment:03d}.f32", f"meta-{segment:03d}.slots"
+
+
 def row_files(rows: int, dim: int) -> dict[str, int]:
     """Names of the files that hold this many vectors of a dimension, and the bytes that they fill.
 
@@ -144,8 +153,9 @@ def row_files(rows: int, dim: int) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for segment in range(-(-rows // SEGMENT_SLOTS)):
         slots = min(SEGMENT_SLOTS, rows - segment * SEGMENT_SLOTS)
-        sizes[f"rows-{segment:03d}.f32"] = ROWS_HEADER_BYTES + slots * stride(dim)
-        sizes[f"meta-{segment:03d}.slots"] = ROWS_HEADER_BYTES + slots * SLOT_BYTES
+        names = segment_names(segment)
+        sizes[names[0]] = ROWS_HEADER_BYTES + slots * stride(dim)
+        sizes[names[1]] = ROWS_HEADER_BYTES + slots * SLOT_BYTES
     return sizes
 
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 from . import embedders
 from .asking import Answer, answer
 from .directory import Directory
+from .durability import check_mode
 from .embedders import Embedder
 from .errors import ClosedError, ConflictError, EmbedderError, InvalidError, ReadOnlyError
 from .evidence import Belief
@@ -44,6 +45,7 @@ def open(
     metric: str | None = None,
     embedder: str | Embedder | None = None,
     read_only: bool = False,
+    durability: str = "commit",
     lock_timeout: float = LOCK_TIMEOUT_S,
     stemmer: str | None = None,
     phrases: bool = False,
@@ -60,6 +62,9 @@ def open(
     the best installed one, if any.
     stemmer ("english", ...: words become stems), phrases (positions of words are kept, for
     `Words(mode="phrase")`): wanted only to create.
+    durability: what a commit waits for. "commit": the disk. "group": nothing; the disk follows some
+    milliseconds behind, and a power loss takes a suffix of the commits at most. "none": nothing;
+    the disk follows about a second behind.  Killing the process loses nothing in any of them.
     lock_timeout: seconds that a transaction waits for another writer before LockTimeout.
     """
     return Store(
@@ -68,6 +73,7 @@ def open(
         metric=metric,
         embedder=embedder,
         read_only=read_only,
+        durability=durability,
         lock_timeout=lock_timeout,
         stemmer=stemmer,
         phrases=phrases,
@@ -85,6 +91,7 @@ class Store(Keeping):
         metric: str | None = None,
         embedder: str | Embedder | None = None,
         read_only: bool = False,
+        durability: str = "commit",
         lock_timeout: float = LOCK_TIMEOUT_S,
         stemmer: str | None = None,
         phrases: bool = False,
@@ -97,6 +104,7 @@ class Store(Keeping):
         self.path = Path(path) if self._vanishing is None else self._vanishing.path
         self.read_only = read_only
         self.lock_timeout = lock_timeout
+        self.durability = check_mode(durability)
         self._closed = False
         self._embedder: Embedder | None = None
         name = _embedder_name(embedder, dim)
@@ -111,23 +119,25 @@ class Store(Keeping):
 
         try:
             self._directory = Directory.acquire(
-                self.path, read_only=read_only, new=None if read_only else new
-            )
+                self.path, read_only=read_only, new=None if read_only else new,
+                durability=durability,
+            )  # fmt: skip
         except BaseException:
             self._vanish()
             raise
         try:
             given = name if embedder is not None else None
             expect(self._directory.manifest, embedder=given, **wanted)
-            if dim is not None and self._directory.manifest.dim is None:
-                self._fix_dim(dim)
+            self._fix_dim(dim)
             self._embedder = self._embedder_of(embedder)
         except BaseException:
             self.close()
             raise
 
-    def _fix_dim(self, dim: int) -> None:
+    def _fix_dim(self, dim: int | None) -> None:
         """Record the dimension of a store that was made without one and has no vectors yet."""
+        if dim is None or self._directory.manifest.dim is not None:
+            return
         if self.read_only:
             raise InvalidError(f"want dim={dim}, but the store has none yet; open it for writing")
         with self.transaction() as txn:
@@ -177,7 +187,9 @@ class Store(Keeping):
         if self._vanishing is not None and not self._vanishing.is_ours:
             raise ClosedError('a ":memory:" store is its process\'s own; this one is a fork of it')
         if self._directory.pid != os.getpid():  # After fork: the parent's must not be touched.
-            self._directory = Directory.acquire(self.path, read_only=self.read_only)
+            self._directory = Directory.acquire(
+                self.path, read_only=self.read_only, durability=self.durability
+            )
         return self._directory
 
     # Views.
@@ -193,7 +205,9 @@ class Store(Keeping):
         """
         if self.read_only:
             raise ReadOnlyError(f"the store {self.path} was opened read-only; open it for writing")
-        return Transaction(self._open_directory(), self._embedder, self.lock_timeout)
+        return Transaction(
+            self._open_directory(), self._embedder, self.lock_timeout, durability=self.durability
+        )
 
     # Reading.
 

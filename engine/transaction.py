@@ -2,11 +2,13 @@
 
 Everything goes to its place at once, beyond what the last Head makes visible: records into the open
 LMDB transaction, rows behind the committed rows, association records into the pending batch. So the
-writer reads its own writes through the same code as any reader. `commit` then is: flush the logs,
-one fdatasync per touched log, head and metadata in the one LMDB commit. Whatever fails before that
-leaves bytes that nobody can see, and `abort` takes the memory side back. Whether a commit that was
-interrupted (Ctrl-C) happened is read from the catalog, never guessed. A change that fails half-way
-leaves a transaction that can only be aborted, so catching its error cannot commit a half.
+writer reads its own writes through the same code as any reader. `commit` then is: flush the
+logs; make them durable, by one fdatasync per touched log or, if little was written, by the journal;
+head and metadata in the one LMDB commit. When that waits for the disk says durability.py. Whatever
+fails before it leaves bytes that nobody can see, and `abort` takes the memory side back. Whether a
+commit that was interrupted (Ctrl-C) happened is read from the catalog, never guessed. A change that
+fails half-way leaves a transaction that can only be aborted, so catching its error cannot commit a
+half.
 
 What a transaction does to concepts stands in adding.py, to associations in linking.py,
 and what it learns from texts in learning.py.
@@ -17,7 +19,7 @@ import time
 from dataclasses import replace
 from types import TracebackType
 
-from . import blobs, folding
+from . import blobs, folding, journal
 from .associations import AssociationLog
 from .bindings.graph import GraphView
 from .catalog import CatalogTransaction
@@ -27,6 +29,7 @@ from .errors import ClosedError, InvalidError
 from .heads import Head
 from .layout import draft_extents_name
 from .learning import Learning
+from .syncing import sync
 from .text import records as text_records
 
 
@@ -35,7 +38,14 @@ class Transaction(Learning):
 
     _writes = True
 
-    def __init__(self, directory: Directory, embedder: Embedder | None, lock_timeout: float):
+    def __init__(
+        self,
+        directory: Directory,
+        embedder: Embedder | None,
+        lock_timeout: float,
+        *,
+        durability: str = "commit",
+    ):
         self._ended = True  # Until the lock is held there is nothing to end.
         self._writing = directory.writing(lock_timeout)
         self._writing.__enter__()
@@ -45,6 +55,7 @@ class Transaction(Learning):
             self._writing.__exit__(None, None, None)
             raise
         self._broken = False
+        self._waits = durability == "commit"  # Else sync points may come later.
         self._dim_before = directory.manifest.dim
         self._before = self._head
         self._head = replace(self._before, commit=self._before.commit + 1)
@@ -130,8 +141,7 @@ class Transaction(Learning):
         head = replace(self._head, updated_ns=time.time_ns())
         if self._linked:
             head = self._write_associations(replace(head, associations=self.graph.count()))
-        if head.rows != self._before.rows:
-            self._logs.vectors().sync()
+        head = self._make_durable(head)
         if self._retired:
             self._catalog.put_deaths(head.commit, sorted(self._retired))
         words = self._directory.words()
@@ -139,16 +149,17 @@ class Transaction(Learning):
         self._catalog.put_head(head)
         self._directory.publish(self._catalog, linked=self._linked, folded=self._folded)
         self._committed = head
+        if self._waits:
+            self._directory.durability.sync()
         if now is not None:
+            self._directory.durability.sync()  # Nothing may bring back who names the files below.
             text_records.sweep(words, now)
 
     def _write_associations(self, head: Head) -> Head:
-        """Make what was linked durable, in the log or as the next fold; the head that names it."""
+        """Write what was linked to the log, or as the next fold; the head that names it."""
         log = self._edge_log
         if not log.loading:
-            head = replace(head, log_bytes=log.flush(head.commit))
-            log.sync()
-            return head
+            return replace(head, log_bytes=log.flush(head.commit))
         draft = self._directory.path / draft_extents_name(os.getpid())
         named = folding.following(head, log.write_extents(draft), self._catalog.number)
         self._folded, head = folding.place(
@@ -156,6 +167,23 @@ class Transaction(Learning):
         )
         self._folded.publish()
         return head
+
+    def _make_durable(self, head: Head) -> Head:
+        """What was written to the logs: into the journal, or synced; unless sync points do it."""
+        if self._directory.durability.is_lazy:
+            return head
+        path, dim, before = self._directory.path, self.dim, self._before
+        if before.journal_bytes > journal.JOURNAL_BYTES_MAX:
+            head = journal.settle(self._catalog, path, dim, head)
+        kept = journal.keep(self._catalog, path, dim, before, head)
+        if kept is head:
+            if self._linked and self._folded is None:  # A fold is durable already.
+                self._edge_log.sync()
+            if head.rows != before.rows:
+                self._logs.vectors().sync()
+            if (self._linked and not before.log_bytes) or (head.rows and not before.rows):
+                sync(path)  # Who made these files may have died before it synced their names.
+        return kept
 
     def abort(self) -> None:
         """Drop everything since begin; may be called twice."""

@@ -62,7 +62,7 @@ def test_compacting_keeps_what_lives_and_gives_the_rest_back(path: Path) -> None
         store.add("more", id="more", vector=rows[1])
         store.link("more", "0", "next")
     assert sorted(x.name for x in path.iterdir()) == [
-        "catalog.mdb", "catalog.mdb-lock", "graph-000001-000001.dat",
+        "catalog.mdb", "catalog.mdb-lock", "catalog.mdb-sync", "graph-000001-000001.dat",
             "graph-000001-000001.log", "vectors-000001", "words",
         "writer.lock",
     ]  # fmt: skip

@@ -18,8 +18,8 @@ LAYERS = (
     " columns ledgers plasticity memories genomes blobs"
     " checkpoints connectomes blueprints rasters"
     " facts severing belief evidence receipts explanations judgement extraction mentions"
-    " chaining rules",
-    "logs manifests folding",
+    " chaining rules syncpoints",
+    "logs manifests folding journal durability sizes",
     "directory",
     "snapshot",
     "query bounding adding linking learning transaction checking copying compacting repairing",

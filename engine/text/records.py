@@ -170,12 +170,16 @@ def renew(index: WordIndex, txn: CatalogTransaction, head: Head) -> tuple[Head, 
     return replace(head, words_start=head.words_end), now
 
 
-def finish(index: WordIndex, txn: CatalogTransaction) -> None:
-    """Settle everything in a transaction of its own, which this commits."""
+def finish(index: WordIndex, txn: CatalogTransaction, durable: Callable[[], None]) -> None:
+    """Settle everything in a transaction of its own, which this commits.
+
+    durable: waits until that is on the disk, for then the files of before go.
+    """
     head, now = settle(index, txn, txn.head(), known={}, finish=True)
     if now is not None:
         txn.put_head(head)
         txn.commit()
+        durable()
         sweep(index, now)
 
 
