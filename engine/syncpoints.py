@@ -138,9 +138,7 @@ class SyncPoints:
         slot = point.packed()
         at = SLOT * ((point.sequence + (self.newest().sequence == point.sequence)) % 2)
         if os.pwrite(self._file, slot, at) != len(slot):
-            raise StorageError(
-                errno.ENOSPC, "could not write a sync point: no space left on device"
-            )
+            raise StorageError(errno.ENOSPC, "could not write a sync point: disk full")
 
 
 def recover(points: SyncPoints, catalog: Path, writer: WriterLock | None) -> None:

@@ -7,6 +7,7 @@ with vectors and links them in a ring; every third batch replaces and forgets in
 
 import sys
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +36,29 @@ def write(store: ql.Store, batch: int) -> None:
             txn.forget(f"{batch - 1}/1")
 
 
-def run(path: Path, first: int, count: int, acknowledge: Callable[[int], None]) -> None:
+def run(
+    path: Path,
+    first: int,
+    count: int,
+    acknowledge: Callable[[int], None],
+    durability: str = "commit",
+) -> None:
     """Write `count` batches; every few an index or a fold is published, or the store compacted."""
     indexing.INDEX_ROWS_MIN = indexing.INDEX_TAIL_ROWS = 32
     indexing.INDEX_STEP_ROWS = 16
     folding.FOLD_RECORDS_MIN = 8
     folding.LOAD_RECORDS_MIN = 3
-    with ql.open(path, dim=DIM, lock_timeout=60) as store:
+    with ql.open(path, dim=DIM, lock_timeout=60, durability=durability) as store:
         for batch in range(first, first + count):
             write(store, batch)
             acknowledge(batch)
             if batch % 5 == 4:
                 store.compact()
+
+
+def work(path: Path, first: int, durability: str, acknowledged: Connection) -> None:
+    """As `run`, until killed; here, so that a forked process need not import the tests."""
+    run(path, first, 1_000_000, acknowledged.send, durability)
 
 
 def verify(store: ql.Store, batches: list[int], since: int = 0) -> int:
