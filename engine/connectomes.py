@@ -108,9 +108,14 @@ def read(
         edges = edges[np.isin(edges["type"], type_numbers(types, numbers) or [])]
     nodes = snapshot.all_nodes()
     sources, targets = (_local(edges[end], nodes) for end in ("source", "target"))
-    order = np.lexsort((edges["type"], targets, sources)) if len(numbers) > 1 else slice(None)
-    weights = np.rint(np.abs(edges["weight"].astype(np.float64)) * scale)
-    negative = edges["weight"] < 0
+    order: Any = slice(None)
+    if len(numbers) > 1:  # They come by (source, type, target); stable, so types stay in order.
+        ends = sources.astype(np.uint64) << np.uint64(32) | targets
+        order = np.argsort(ends, kind="stable")
+    weights = edges["weight"].astype(np.float64)
+    negative = weights < 0
+    np.multiply(np.abs(weights, out=weights), scale, out=weights)
+    np.minimum(np.rint(weights, out=weights), 255, out=weights)
     inhibits = negative
     if inhibitory:
         inhibits = negative | np.isin(edges["type"], type_numbers(inhibitory, numbers) or [])
@@ -118,7 +123,7 @@ def read(
         nodes=nodes,
         sources=sources[order],
         targets=targets[order],
-        weights=np.minimum(weights, 255).astype(np.uint8)[order],
+        weights=weights.astype(np.uint8)[order],
         inhibitory=inhibits.astype(np.uint8)[order],
         negative=negative[order],
         types=edges["type"][order],
