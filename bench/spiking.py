@@ -191,8 +191,16 @@ def compare(period: int, bursts: int) -> list[dict[str, Any]]:
 PLAIN_LOOPS = """
 #include <stddef.h>
 #include <stdint.h>
-void add(int32_t *sums, const uint32_t *at, size_t n) { for (size_t i = 0; i < n; i++) sums[at[i]] += 1; }
-uint32_t read_all(const uint32_t *at, size_t n) { uint32_t x = 0; for (size_t i = 0; i < n; i++) x += at[i]; return x; }
+void add(int32_t *sums, const uint32_t *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++) sums[at[i]] += 1;
+}
+uint32_t read_all(const uint32_t *at, size_t n)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += at[i];
+    return sum;
+}
 """
 
 

@@ -208,8 +208,10 @@ static inline void npu_prefetch(const npu_worker *worker, const void *rows, size
     const char *at = (const char *)rows + p.from * size_bytes;
     const char *end = (const char *)rows + p.until * size_bytes;
 
+    __builtin_prefetch(at); /* Two lines without asking: short rows would be guessed wrong. */
+    __builtin_prefetch(at + 64);
     if (end > at + 512) end = at + 512;
-    for (; at < end; at += 64) __builtin_prefetch(at);
+    for (at += 128; at < end; at += 64) __builtin_prefetch(at);
 }
 
 /* npu_synapses.c */

@@ -1,5 +1,9 @@
 """Networks and stores: reading a graph, writing back what was learned, saving and resuming."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -136,6 +140,34 @@ def test_resuming_gives_the_same_spikes(store: ql.Store) -> None:
     assert len(tallies) == 1
     assert len({cases.tally(fired, 0) for fired in first}) == 1
     assert np.array_equal(resumed.potentials, reference.potentials)
+
+
+RESUME = """
+import sys
+import quillian as ql
+from quillian.spiking import Network
+with ql.open(sys.argv[1]) as store, store.transaction() as txn:
+    network = Network.saved(txn)
+    print([ids.tolist() for ids in network.run(15)])
+    network.save(txn)
+"""
+
+
+def test_resuming_in_other_processes_gives_the_same_spikes(tmp_path: Path) -> None:
+    straight = busy(Network)
+    expected = straight.run(5)
+    put_in(straight)
+    expected += straight.run(30)
+    stopped = busy(Network)
+    fired = [ids.tolist() for ids in stopped.run(5)]
+    put_in(stopped)
+    with ql.open(tmp_path / "s") as store, store.transaction() as txn:
+        stopped.save(txn)
+    for _ in range(2):
+        command = [sys.executable, "-c", RESUME, str(tmp_path / "s")]
+        done = subprocess.run(command, text=True, capture_output=True, check=True)
+        fired += json.loads(done.stdout)
+    assert fired == [ids.tolist() for ids in expected]
 
 
 def test_names_keep_networks_apart(store: ql.Store) -> None:

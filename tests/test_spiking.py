@@ -1,6 +1,9 @@
 """The spiking simulation against the reference and the golden values, whatever way it takes."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import spiking_cases as cases
 from quillian.bindings._core import lib
 from quillian.errors import InvalidError
 from quillian.spiking import Network, fired_counts
+from sources import ROOT
 from spiking_reference import Reference
 
 ISAS = ["portable", "avx2", "avx512", "neon"]
@@ -145,6 +149,20 @@ def test_thresholds_of_few_and_many_candidates_agree() -> None:
         tallies.append(cases.tally(network.run(16), 0))
     assert tallies[0] == tallies[1]
     assert tallies[0][0] > 20_000
+
+
+@pytest.mark.slow
+def test_arm_gives_the_golden_sheet(tmp_path: Path) -> None:
+    if not (shutil.which("aarch64-linux-gnu-gcc") and shutil.which("qemu-aarch64")):
+        pytest.skip("aarch64-linux-gnu-gcc or qemu-aarch64 is not installed")
+    names = ["npu*", "kernels_*", "memory", "dispatch", "crc32c", "score", "codes", "screen"]
+    sources = [path for name in names for path in (ROOT / "csrc").glob(f"{name}.c")]
+    flags = ["-std=c11", "-O2", "-ffp-contract=off", "-static", "-I", ROOT / "csrc"]
+    program = tmp_path / "check"
+    command = ["aarch64-linux-gnu-gcc", *flags, ROOT / "tests/npu_check.c", *sources]
+    subprocess.run([*command, "-lm", "-pthread", "-o", program], check=True)
+    done = subprocess.run(["qemu-aarch64", program], text=True, capture_output=True, check=True)
+    assert done.stdout.splitlines() == ["portable 8 of 8 equal", "neon 8 of 8 equal"]
 
 
 def test_start_sets_the_burst_of_the_draw() -> None:
