@@ -24,6 +24,7 @@
 #define HOT_BLUR 0.75     /* the same of what the hot plane alone rounds away, five standard deviations */
 #define WARM_PLACES 3u /* places per result that are scored with both planes of their codes ... */
 #define WARM_MORE 16u  /* ... and some more, because the walk saw the hot plane only */
+#define FEW 4u /* begin with the allowed nodes if they are less than this part of the slots; else look at every slot */
 #define DISTANCES_PER_WIDTH 12u /* rows that a walk scores per place in its beam; bench/vectors.py */
 
 /* What is being asked, and the best answers so far.  keys are score-major: descending score << 32 | node. */
@@ -33,6 +34,7 @@ typedef struct question {
     const float *query;  /* as given */
     float *unit;         /* for scanning: of length 1 for cosine, otherwise a copy */
     double norm;
+    int few;             /* so few nodes are allowed that it pays to begin with them */
     int extreme;         /* query or rows where float32 is not trusted: score all in float64 */
     uint64_t *keys;      /* capacity */
     uint32_t capacity;
@@ -169,6 +171,29 @@ static uint32_t matches_from(const question *ask, uint32_t *at, uint32_t until, 
     return n;
 }
 
+/* Score the matches among slots [from, until), found from the allowed nodes. */
+static void scan_allowed(question *ask, uint32_t from, uint32_t until)
+{
+    const ql_vectors *vectors = ask->vectors;
+    const ql_near_options *options = ask->options;
+    uint32_t slots[SCAN_ROWS];
+    uint32_t n = 0;
+
+    for (uint64_t i = 0; i < (options->allowed_nodes + 63) / 64; i++)
+        for (uint64_t word = options->allowed[i]; word; word &= word - 1) {
+            uint64_t node = 64 * i + (uint64_t)__builtin_ctzll(word);
+            uint32_t slot = node < options->allowed_nodes ? place_newest(vectors, (uint32_t)node) : 0;
+            for (; slot; slot = place_older(vectors, slot - 1)) {
+                if (slot - 1 < from || slot - 1 >= until) continue;
+                if (slot_visible(vectors, slot - 1, options->commit)) slots[n++] = slot - 1;
+                if (n < SCAN_ROWS) continue;
+                score_slots(ask, slots, n);
+                n = 0;
+            }
+        }
+    score_slots(ask, slots, n);
+}
+
 /* Every match among slots [from, until). */
 static void scan(question *ask, uint32_t from, uint32_t until)
 {
@@ -178,6 +203,10 @@ static void scan(question *ask, uint32_t from, uint32_t until)
     if (from == until) return;
     for (uint32_t i = 0; i < ask->vectors->dim; i++)
         ask->unit[i] = cosine ? (float)(ask->query[i] / ask->norm) : ask->query[i];
+    if (ask->few && places_until((ql_vectors *)ask->vectors, until)) { /* The table is no part of what the rows are. */
+        scan_allowed(ask, from, until);
+        return;
+    }
     while (from < until) score_slots(ask, slots, matches_from(ask, &from, until, slots));
 }
 
@@ -276,9 +305,22 @@ static int walk_answers(question *ask, const ql_hnsw *index, walk *scratch, uint
 
 /* ---- one call ---- */
 
+/* How many nodes the filter allows. */
+static uint64_t allowed_count(const ql_near_options *options)
+{
+    uint64_t set = 0;
+
+    if (!options->allowed) return 0;
+    for (uint64_t i = 0; i < options->allowed_nodes / 64; i++) set += (uint64_t)__builtin_popcountll(options->allowed[i]);
+    if (options->allowed_nodes % 64)
+        set += (uint64_t)__builtin_popcountll(options->allowed[options->allowed_nodes / 64] &
+                                              ((UINT64_C(1) << options->allowed_nodes % 64) - 1));
+    return set;
+}
+
 /* Width of the beam that should hold enough matches, or 0 when scanning all matches is cheaper. */
 static uint32_t beam_width(const ql_vectors *vectors, const ql_hnsw *index, const ql_near_options *options, uint32_t k,
-                           uint32_t limit, int *blind)
+                           uint64_t allowed, uint32_t limit, int *blind)
 {
     uint32_t retired = atomic_load_explicit(&vectors->retired, memory_order_relaxed);
     uint32_t removed = ql_hnsw_removed(index);
@@ -287,14 +329,7 @@ static uint32_t beam_width(const ql_vectors *vectors, const ql_hnsw *index, cons
     double width = options->ef > k ? options->ef : k;
     double share;
 
-    if (options->allowed) {
-        uint64_t set = 0;
-        for (uint64_t i = 0; i < options->allowed_nodes / 64; i++) set += (uint64_t)__builtin_popcountll(options->allowed[i]);
-        if (options->allowed_nodes % 64)
-            set += (uint64_t)__builtin_popcountll(options->allowed[options->allowed_nodes / 64] &
-                                                  ((UINT64_C(1) << options->allowed_nodes % 64) - 1));
-        if ((double)set < matching) matching = (double)set;
-    }
+    if (options->allowed && (double)allowed < matching) matching = (double)allowed;
     share = matching < linked ? matching / linked : 1;
     *blind = share < 1;
     if (*blind && width < 2.0 * k) width = 2.0 * k;
@@ -321,11 +356,15 @@ static int near_one(question *ask, ql_hnsw *index, const float *query, uint32_t 
 {
     int flat = question_prepare(ask, query);
     uint32_t covered = limit < ask->options->count ? limit : ask->options->count;
+    uint64_t allowed = allowed_count(ask->options);
+    uint32_t width = 0;
     int blind = 0;
-    uint32_t width = limit && !flat && !ask->extreme ? beam_width(ask->vectors, index, ask->options, ask->k, limit, &blind) : 0;
     walk *scratch = NULL;
     int answered = 0;
 
+    ask->few = ask->options->allowed && allowed < ask->options->count / FEW;
+    if (limit && !flat && !ask->extreme)
+        width = beam_width(ask->vectors, index, ask->options, ask->k, allowed, limit, &blind);
     if (width) {
         QL_TRY(walk_take(index, width, &scratch));
         answered = walk_answers(ask, index, scratch, width, limit, blind);

@@ -1,7 +1,8 @@
-/* rows.h: what vectors.c shows to the files that search its rows (hnsw.c, near.c). */
+/* rows.h: what vectors.c shows to the files that search its rows (hnsw.c, near.c, places.c). */
 #ifndef QL_ROWS_H
 #define QL_ROWS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -48,9 +49,33 @@ struct ql_vectors {
     int dirty;                 /* they hold writes since the last sync */
     uint8_t uuid[16];
     char *staging;             /* writer: rows padded to the stride, and meta entries */
+    pthread_mutex_t placing;   /* places.c: who changes the next four */
+    _Atomic uint32_t *newest;
+    _Atomic uint32_t *older;
+    _Atomic uint32_t placed;   /* slots below this one are in the table */
+    int unplaceable;           /* there is no table */
     char *path;                /* folder, then room for a file name */
     size_t folder_length;
 };
+
+/* places.c */
+int places_make(ql_vectors *vectors);
+void places_free(ql_vectors *vectors);
+/* Make sure that slots below `until` are in the table; 0 if there is none. */
+int places_until(ql_vectors *vectors, uint32_t until);
+void places_truncate(ql_vectors *vectors, uint32_t count); /* before the entries of later slots go away */
+
+/* The newest slot of a node plus 1, or 0; the one before it. */
+static inline uint32_t place_newest(const ql_vectors *vectors, uint32_t node)
+{
+    if (node >= vectors->slots_max) return 0;
+    return atomic_load_explicit(&vectors->newest[node], memory_order_acquire);
+}
+
+static inline uint32_t place_older(const ql_vectors *vectors, uint32_t slot)
+{
+    return atomic_load_explicit(&vectors->older[slot], memory_order_relaxed);
+}
 
 static inline const float *row_at(const ql_vectors *vectors, uint32_t slot)
 {

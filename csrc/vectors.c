@@ -207,6 +207,10 @@ int ql_vectors_open(const char *folder, const uint8_t *uuid, uint32_t dim, int m
     if (metric != QL_DOT && metric != QL_L2 && metric != QL_COSINE) return QL_E_INVALID;
     made = ql_alloc(1, sizeof *made);
     if (!made) return QL_E_MEMORY;
+    if (places_make(made) != QL_OK) {
+        ql_free(made);
+        return QL_E_MEMORY;
+    }
     made->rows_fd = made->meta_fd = -1;
     made->dim = dim;
     made->metric = metric;
@@ -233,6 +237,7 @@ void ql_vectors_close(ql_vectors *vectors)
 {
     if (!vectors) return;
     files_close(vectors);
+    places_free(vectors);
     ql_map_release(vectors->rows, vectors->slots_max * vectors->stride);
     ql_map_release(vectors->metas, vectors->slots_max * sizeof(slot_meta));
     ql_map_release((void *)vectors->deaths, vectors->slots_max * sizeof(uint64_t));
@@ -439,6 +444,7 @@ int ql_vectors_truncate(ql_vectors *vectors, uint32_t count)
     if (!vectors->writable) return QL_E_READONLY;
     QL_TRY(ql_vectors_extend(vectors, count));
     before = atomic_load(&vectors->count);
+    places_truncate(vectors, count);
     if (vectors->rows_fd >= 0 && vectors->segment >= keep) { /* What was open goes away. */
         files_close(vectors);
         vectors->dirty = 0;
