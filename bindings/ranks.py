@@ -35,6 +35,7 @@ def rank_near(
     shares: ArrayLike | None = None,
     alpha: float = 0.15,
     epsilon: float = 1e-4,
+    stays: bool = False,
     direction: str = "out",
     types: Sequence[int] | None = None,
     budget_edges: int | None = None,
@@ -42,7 +43,8 @@ def rank_near(
     """Rank the nodes near the seeds by a walk that restarts there with probability alpha.
 
     seeds (n,), shares (n,) of the restarts (equal if not given).  The walk follows edges by weight,
-    none below 0 (InvalidError), and restarts where there are none.  A node is left alone once its
+    none below 0 (InvalidError), and where there are none restarts, or
+    stays.  A node is left alone once its
     residual is at most epsilon * degree.
     Cost: about 1 / (alpha * epsilon) edges.  Source: Andersen, Chung, Lang 2006.
     """
@@ -57,7 +59,8 @@ def rank_near(
     made, cost = ffi.new("ql_ranks **"), ffi.new("ql_cost *")
     status = lib.ql_graph_rank(
         view.handle, pointer(start), ffi.from_buffer("float[]", weights), len(start), alpha,
-        epsilon, direction_number(direction), data, count, edge_budget(budget_edges), made, cost,
+        epsilon, stays, direction_number(direction), data, count, edge_budget(budget_edges), made,
+        cost,
     )  # fmt: skip
     check(status, f"rank the nodes near {len(start)} seeds")
     block = ffi.gc(made[0], lib.ql_ranks_free)

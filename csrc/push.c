@@ -2,7 +2,7 @@
  *
  * Every touched node has an estimate p and a residual r; at first r is the seeds' share of 1.  Pushing a node moves
  * alpha of its residual to its estimate and spreads the rest over its edges by weight (a node without edges gives it
- * back to the seeds, as networkx does).  At any moment, exactly,
+ * back to the seeds, as networkx does, or keeps all of it).  At any moment, exactly,
  *     rank(v) = p(v) + sum over u of r(u) * rank of v seen from u alone,
  * so p never overestimates and the sum of all errors is the sum of the residuals, which is returned.  A node is pushed
  * while r(v) > epsilon * degree(v); each push takes at least alpha * epsilon * degree(v) from the residual, so at most
@@ -26,6 +26,7 @@ typedef struct share {
 typedef struct pushing {
     const ql_graph_view *view;
     ql_type_set types;
+    bool stays; /* a walk that cannot go on */
     int direction;
     double alpha;
     double epsilon;
@@ -144,6 +145,10 @@ static int node_push(pushing *work, uint32_t at)
         for (int side = 0; side < QL_SIDES; side++) QL_TRY(row_spread(work, &rows[side], rest / weight));
         return QL_OK;
     }
+    if (work->stays) { /* Each round would give it alpha of what is left: all in the end. */
+        one->rank += rest;
+        return QL_OK;
+    }
     for (uint32_t i = 0; i < work->seed_count; i++) {
         QL_TRY(share_add(work, work->seeds[i], rest * work->seed_shares[i]));
     }
@@ -238,12 +243,13 @@ static int ranks_make(const pushing *work, bool partial, ql_ranks **ranks)
 }
 
 int ql_graph_rank(const ql_graph_view *view, const uint32_t *seeds, const float *weights, uint32_t n, double alpha,
-                  double epsilon, int direction, const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
+                  double epsilon, int stays, int direction, const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
                   ql_ranks **ranks, ql_cost *cost)
 {
     if (direction < QL_OUT || direction > QL_BOTH) return QL_E_INVALID;
     if (!(alpha > 0 && alpha <= 1) || !(epsilon > 0 && epsilon <= 1)) return QL_E_INVALID;
-    pushing work = {.view = view, .direction = direction, .alpha = alpha, .epsilon = epsilon, .budget = budget_edges};
+    pushing work = {.view = view, .stays = stays != 0, .direction = direction, .alpha = alpha,
+                    .epsilon = epsilon, .budget = budget_edges};
     QL_TRY(ql_type_set_make(types, types_count, &work.types));
 
     bool going = true;

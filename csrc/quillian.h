@@ -229,9 +229,9 @@ typedef struct ql_ranks {
 } ql_ranks;
 void ql_ranks_free(ql_ranks *ranks);
 /* weights: the seeds' shares of the restarts, at least one above 0. alpha: probability of a restart, (0, 1]. Edges are
- * followed by their weight, which must not be negative; from a node without edges the walk restarts. */
+ * followed by their weight, which must not be negative; at a node without edges the walk restarts, or stays if `stays`. */
 int ql_graph_rank(const ql_graph_view *view, const uint32_t *seeds, const float *weights, uint32_t n, double alpha,
-                  double epsilon, int direction, const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
+                  double epsilon, int stays, int direction, const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
                   ql_ranks **ranks, ql_cost *cost);
 
 /* Every edge on a walk of at most `hops` edges from any source to any target, each once; both 1: along edges either way. */

@@ -23,9 +23,11 @@ def field(node: ast.AnnAssign) -> str:
     return f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}{default}"
 
 
-def signature(node: ast.ClassDef) -> str:
-    """The call that makes an operator: the arguments of its own constructor, or its fields."""
-    for method in node.body:
+def signature(path: Path, node: ast.ClassDef) -> str:
+    """The call that makes an operator: the arguments of its constructor, or its fields."""
+    bases = {ast.unparse(x) for x in node.bases}
+    shared = [x for x in classes(path) if x.name.startswith("_") and x.name in bases]
+    for method in [line for x in (node, *shared) for line in x.body]:
         if isinstance(method, ast.FunctionDef) and method.name == "__init__":
             arguments = ast.unparse(method.args)
             return f"{node.name}({arguments.removeprefix('self, ').replace('/, ', '')})"
@@ -33,13 +35,19 @@ def signature(node: ast.ClassDef) -> str:
     return f"{node.name}({', '.join(x for x in fields if 'ClassVar' not in x)})"
 
 
+def classes(path: Path) -> list[ast.ClassDef]:
+    """The classes of a file in the order written."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return [node for node in body if isinstance(node, ast.ClassDef)]
+
+
 def operator_classes() -> list[tuple[Path, ast.ClassDef]]:
     """Every public class of the operators' files, by file and in the order written."""
     return [
         (path, node)
         for path in sorted((ROOT / "engine/operators").glob("[a-z]*.py"))
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        for node in classes(path)
+        if not node.name.startswith("_")
     ]
 
 
@@ -54,7 +62,7 @@ def operators() -> str:
     ]
     for path, node in operator_classes():
         source = path.relative_to(ROOT)
-        lines += ["", f"## {node.name}", "", "```text", signature(node), "```"]
+        lines += ["", f"## {node.name}", "", "```text", signature(path, node), "```"]
         lines += ["", ast.get_docstring(node) or "", "", f"In [{source}](../{source})."]
     return "\n".join(lines) + "\n"
 

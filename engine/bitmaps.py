@@ -3,6 +3,8 @@
 The one form in which filters travel into the C core: 125 kB for a million concepts.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,3 +21,14 @@ def of_nodes(nodes: NDArray[np.uint64], size: int) -> Bitmap:
 def to_nodes(bitmap: Bitmap) -> NDArray[np.uint64]:
     """The set nodes in ascending order, (n,)."""
     return np.flatnonzero(np.unpackbits(bitmap.view(np.uint8), bitorder="little")).astype(np.uint64)
+
+
+def holds(bitmap: Bitmap, nodes: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.bool_]:
+    """Which nodes are set, (n,); those beyond the bitmap are not."""
+    inside = nodes < len(bitmap) * 64
+    if len(bitmap) == 0:
+        return inside
+    safe = np.where(inside, nodes, 0)
+    words = bitmap[safe // 64] >> (safe % 64).astype(np.uint64)
+    found: NDArray[np.bool_] = inside & ((words & np.uint64(1)) != 0)
+    return found

@@ -28,7 +28,8 @@ class Operator(ABC, Generic[View]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Operator.registry[cls.__name__] = cls
+        if not cls.__name__.startswith("_"):  # What several share is not one itself.
+            Operator.registry[cls.__name__] = cls
         cls.__repr__ = Operator.__repr__  # type: ignore[method-assign]  # Before dataclass sets its.
 
     def __repr__(self) -> str:

@@ -51,6 +51,7 @@ class Step:
     seconds: float = 0.0
     partial: bool = False
     inputs: tuple["Selection", ...] = ()  # Selections of sub-queries.
+    scale: tuple[float, float] | None = None  # See Selection.scale.
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ class Selection:
         cost: Mapping[str, int] | None = None,
         partial: bool = False,
         inputs: tuple["Selection", ...] = (),
+        scale: tuple[float, float] | None = None,
         in_order: bool = False,
     ) -> "Selection":
         """A Selection of the same question made from this one, sorted as all are.
@@ -159,7 +161,7 @@ class Selection:
             ids, scores = ids[order], scores[order]
             parents = None if parents is None else parents[order]
             columns = {name: np.asarray(x)[order] for name, x in (columns or {}).items()}
-        step = Step(operator, self, parents, cost or {}, 0.0, partial, inputs)
+        step = Step(operator, self, parents, cost or {}, 0.0, partial, inputs, scale)
         question, reader = self.question, self._open_reader()
         return Selection(reader, ids, scores, question=question, columns=columns, step=step)
 
@@ -167,7 +169,13 @@ class Selection:
         """The given rows of this one, with their scores and columns."""
         picked = np.arange(len(self), dtype=np.int64)[rows]
         columns = {name: column[picked] for name, column in self.columns.items()}
-        return self.derive(operator, self.ids[picked], self.scores[picked], picked, columns=columns)
+        ids, scores = self.ids[picked], self.scores[picked]
+        return self.derive(operator, ids, scores, picked, columns=columns, scale=self.scale)
+
+    @property
+    def scale(self) -> tuple[float, float] | None:
+        """What a concept that is not here scores at most, and any at most; None: not known."""
+        return None if self.step is None else self.step.scale
 
     def timed(self, seconds: float) -> "Selection":
         """The same with the time that making it took."""
@@ -214,17 +222,25 @@ class Selection:
 
     def explain(self) -> str:
         """The plan as it ran: per step the rows, milliseconds and counted cost."""
-        lines = []
-        rows_in = "all"
-        for step, made in zip(self.steps(), self._chain(), strict=True):
-            cost = "  ".join(f"{name} {value:,}" for name, value in step.cost.items() if value)
-            flags = "  partial" if step.partial else ""
-            flow = f"{rows_in} -> {len(made)}"
-            lines.append(
-                f"{step.operator:<44} {flow:>16} {step.seconds * 1e3:9.3f} ms  {cost}{flags}"
-            )
-            rows_in = str(len(made))
+        lines = self._told(None, "")
         return "\n".join(line.rstrip() for line in lines) or "(everything; nothing has run)"
+
+    def _told(self, since: "Selection | None", indent: str) -> list[str]:
+        """A line for each step after `since`, those of sub-queries before it and further in."""
+        lines: list[str] = []
+        for made in self._chain()[0 if since is None else len(since.steps()) :]:
+            step = made.step
+            assert step is not None  # The chain ends where there is none.
+            for leg in step.inputs:
+                lines += leg._told(step.source, indent + "  ")
+            cost = "  ".join(f"{name} {value:,}" for name, value in step.cost.items() if value)
+            source = step.source
+            rows_in = "all" if source is None or source.step is None else str(len(source))
+            lines.append(
+                f"{indent + step.operator:<44} {f'{rows_in} -> {len(made)}':>16}"
+                f" {step.seconds * 1e3:9.3f} ms  {cost}{'  partial' if step.partial else ''}"
+            )
+        return lines
 
     def _chain(self) -> list["Selection"]:
         chain: list[Selection] = []

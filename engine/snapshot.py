@@ -155,12 +155,15 @@ class Snapshot:
 
     def matching(self, where: Condition) -> bitmaps.Bitmap:
         """The concepts that satisfy a condition, as a bitmap over node numbers."""
-        name = repr(where)
-        if name not in self._matching:
-            nodes = [concept.node for concept in self.concepts(where)]
-            found = np.array(nodes, dtype=np.uint64)
-            self._matching[name] = bitmaps.of_nodes(found, self._head.next_node)
-        return self._matching[name]
+        found = self.matched(where)
+        if found is None:
+            nodes = np.array([concept.node for concept in self.concepts(where)], dtype=np.uint64)
+            found = self._matching[repr(where)] = bitmaps.of_nodes(nodes, self._head.next_node)
+        return found
+
+    def matched(self, where: Condition) -> bitmaps.Bitmap | None:
+        """The same where this view has looked already."""
+        return self._matching.get(repr(where))
 
     def vectors(self, nodes: Sequence[int] | Nodes) -> Float32:
         """The vector of each concept, (n, dim); NotFoundError if one has none."""
@@ -233,7 +236,17 @@ class Snapshot:
             nodes[0, :count].astype(np.uint64),
             scores[0, :count],
             cost=cost._asdict(),
+            scale=self._scale(scores[0, :count], k),
             in_order=True,
+        )
+
+    def _scale(self, scores: Float32, k: int) -> tuple[float, float] | None:
+        """The scale of what was nearest: cosines end at 1, other scores nowhere."""
+        least = float(scores[-1]) if len(scores) else 0.0
+        return (
+            (least if len(scores) == k else min(least, 0.0), 1.0)
+            if self.metric == "cosine"
+            else None
         )
 
     def question_vector(self, question: Question) -> Float32:

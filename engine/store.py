@@ -23,7 +23,7 @@ from .heads import Manifest
 from .judgement import Declared, Thresholds
 from .keeping import Keeping
 from .manifests import expect, manifest_of
-from .operators import Fuse, Near, Top, Where, Words
+from .operators import All, Fuse, Near, Spread, Top, Where, Words
 from .query import Operator, Query
 from .records import Concept
 from .selection import Nodes, Question, Selection
@@ -35,7 +35,8 @@ MEMORY = ":memory:"
 NO_EMBEDDER = "none"
 LOCK_TIMEOUT_S = 10.0
 FUSED_ROWS = 100  # Rows of each part that a fused search looks at.
-FUSED_WEIGHTS = (0.6, 0.4)  # Of vectors and words.
+SPREAD_FROM = 3  # Its best rows, from which a search follows associations.
+SPREAD = Spread(0.3, 1e-3, direction="both", stays=True)
 
 
 def open(
@@ -231,7 +232,8 @@ class Store(Keeping):
         """The k concepts that fit a text, a vector or both best, among those that satisfy `where`.
 
         method: "vectors", "words", or None: both, fused, where the question and the store have
-        both (see `plan_of`).
+        both, and with what a walk from the best of them meets, where there are associations
+        (see `plan_of`; `explain()` of what is found shows it).
         """
         with self.snapshot() as view:
             question = Question(text=text, vector=vector)
@@ -266,7 +268,7 @@ class Store(Keeping):
         """
         asked = Question(text=question, vector=vector)
         with self.snapshot() as view:
-            plan = plan_of(view, asked, max(k, FUSED_ROWS))
+            plan = plan_of(view, asked, max(k, FUSED_ROWS), spread=False)  # It walks by itself.
             found = plan(view, Selection.everything(view, asked))
             return answer(view, found, k, gate or Thresholds(), declared or Declared())
 
@@ -323,8 +325,16 @@ def plan_of(
     k: int,
     where: Condition | None = None,
     method: str | None = None,
+    *,
+    spread: bool = True,
 ) -> Query[Snapshot]:
-    """The plan of `search`: a query that may also be printed, kept and run by hand."""
+    """The plan of `search`: a query that may also be printed, kept and run by hand.
+
+    Vectors and words are fused by what their scores are worth, cosines and shares of the words'
+    weight; then half the say goes to a walk from the three best over associations either way, if
+    there are any and `spread`.  Of what was tried this loses least to the better part wherever
+    one is weak (bench/README.md).
+    """
     depth = max(k, FUSED_ROWS)
     has_vector = question.vector is not None or (view.has_embedder and question.text is not None)
     if method not in (None, "vectors", "words"):
@@ -334,13 +344,14 @@ def plan_of(
         return Query(*start, Near(k))
     if method == "words" or not has_vector or view.head.vectors == 0:
         return Query(*start, Words(k))
-    return Query(*start, _fused(depth), Top(k))
-
-
-def _fused(depth: int) -> Fuse:
-    """Vectors and words by scaled scores: of what was tried, the one that comes nearest to never
-    losing to the better of the two (bench/retrieval.py)."""
-    return Fuse(Near(depth), Words(depth), method="linear", weights=FUSED_WEIGHTS)
+    steps: list[Operator[Snapshot]] = [
+        *start,
+        Fuse(Near(depth), Words(depth), method="share", weights=(0.5, 0.5)),
+    ]
+    if spread and view.head.associations:
+        walk = Query(Top(SPREAD_FROM), SPREAD, *start)
+        steps.append(Fuse(All(), walk, method="linear", weights=(0.5, 0.5)))
+    return Query(*steps, Top(k))
 
 
 def _question(about: Any) -> Question:

@@ -259,7 +259,7 @@ def test_query_finds_filters_expands_and_explains(brain: Path) -> None:
     shown = run(*command, "--explain").stdout
     assert "1 capital_of" in shown
     assert "Near(k=1" in shown
-    assert "Expand(hops=1" in shown
+    assert "Expand(" in shown
 
 
 def test_query_of_a_missing_store_says_so(tmp_path: Path) -> None:

@@ -39,6 +39,39 @@ def test_linear_by_formula(atlas: ql.Store) -> None:
     assert got == pytest.approx(expected, abs=1e-6)
 
 
+def test_share_by_formula(atlas: ql.Store) -> None:
+    near = atlas.run(ql.Near(3), about=QUESTION)
+    words = atlas.run(ql.Words(5), about=QUESTION)
+    assert (len(near), len(words)) == (3, 4)  # Near was cut off, words were not.
+    holding = np.array([4, 2, 1])  # Texts with "a", "city", "france"; "in" has none of 5.
+    weight = np.log1p((5 - holding + 0.5) / (holding + 0.5)).sum()
+    expected = dict.fromkeys({*near.ids.tolist(), *words.ids.tolist()}, 0.0)
+    for node, score in zip(near.ids.tolist(), near.scores.tolist(), strict=True):
+        expected[node] += 0.25 * (score - near.scores[-1])
+    for node, score in zip(words.ids.tolist(), words.scores.tolist(), strict=True):
+        expected[node] += 0.75 * score / weight
+    share = ql.Fuse(ql.Near(3), ql.Words(5), method="share", weights=(0.25, 0.75))
+    found = atlas.run(share, about=QUESTION)
+    got = dict(zip(found.ids.tolist(), found.scores.tolist(), strict=True))
+    assert got == pytest.approx(expected, abs=1e-6)
+
+
+def test_share_of_an_unknown_scale_is_linear(atlas: ql.Store) -> None:
+    queries = (ql.Query(ql.Near(3), ql.Expand()), WORDS)
+    shares, linear = (
+        atlas.run(ql.Fuse(*queries, method=method), about=QUESTION)
+        for method in ("share", "linear")
+    )
+    assert shares.scores.tolist() == linear.scores.tolist()
+
+
+def test_cost_of_earlier_steps_is_not_counted_again(atlas: ql.Store) -> None:
+    once = atlas.run(NEAR, about=QUESTION).steps()[-1].cost["distances"]
+    plan = ql.Query(NEAR, ql.Fuse(ql.All(), ql.Top(2)), ql.Fuse(ql.Top(3), NEAR))
+    costs = [step.cost.get("distances", 0) for step in atlas.run(plan, about=QUESTION).steps()]
+    assert costs == [once, 0, 4]  # The four rows that the first left.
+
+
 def test_linear_of_equal_scores_is_one(atlas: ql.Store) -> None:
     found = atlas.run(ql.Fuse(ql.Named("paris", "rome"), method="linear"))
     assert found.scores.tolist() == [1, 1]

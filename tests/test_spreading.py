@@ -27,7 +27,7 @@ def linked(store: ql.Store, seed: int) -> nx.DiGraph:
 
 
 def iterated(graph: nx.DiGraph, shares: dict[int, float], alpha: float) -> np.ndarray:
-    """Power iteration, to the last digit; where nothing leads on, the walk restarts."""
+    """Power iteration; where nothing leads on, the walk restarts."""
     step = nx.to_numpy_array(graph, nodelist=range(40), weight="weight")
     start = np.array([shares.get(node, 0.0) for node in range(40)])
     start /= start.sum()
@@ -83,6 +83,15 @@ def test_one_association_by_hand(atlas: ql.Store) -> None:
     assert ranks == pytest.approx({"rome": 4 / 7, "italy": 2 / 7, "europe": 1 / 7}, abs=1e-5)
     assert [hop.id for hop in found.trail(0)] == ["rome", "rome"]
     assert found.steps()[-1].cost["edges"] > 0
+
+
+def test_a_walk_that_cannot_go_on_stays_if_asked_to(atlas: ql.Store) -> None:
+    found = atlas.run(ql.Query(ql.Named("rome"), ql.Spread(0.5, 1e-9, stays=True)))
+    ranks = {row.id: row.score for row in found}
+    assert ranks == pytest.approx({"rome": 1 / 2, "italy": 1 / 4, "europe": 1 / 4}, abs=1e-5)
+    atlas.add("alone", id="alone")
+    plan = ql.Query(ql.Named("alone", "paris"), ql.Spread(stays=True, eps=1e-6))
+    assert {row.id: row.score for row in atlas.run(plan)}["alone"] == pytest.approx(0.5)
 
 
 def test_only_the_types_asked_for_are_followed(atlas: ql.Store) -> None:

@@ -112,6 +112,26 @@ def test_search_takes_text_vector_and_condition(path: Path, letters: Letters) ->
         assert [row.id for row in store.search("aa", k=2, where={"kind": "x"})] == ["a", "p"]
 
 
+def test_search_walks_from_the_best_where_there_are_associations(
+    path: Path, letters: Letters
+) -> None:
+    with ql.open(path, embedder=letters) as store:
+        store.add_many(
+            texts=["aaaa", "aaac", "aabb", "pppp", "oooo"], ids=list("acbpo"), kinds=list("xxyxx")
+        )
+        plain = store.search("aaaa", k=5)
+        assert [step.operator[:4] for step in plain.steps()] == ["Fuse", "Top("]
+        assert [row.id for row in plain] == ["a", "b", "c", "p", "o"]
+        store.link("a", "o", "next")
+        walked = store.search("aaaa", k=5)
+        assert "Spread(" in walked.explain()
+        assert [row.id for row in walked if row.id in "apo"] == ["a", "o", "p"]
+        only = store.search("aaaa", k=5, where={"kind": "y"})
+        assert [row.id for row in only] == ["b"]
+        store.link("b", "o", "next")
+        assert [row.id for row in store.search("aabb", k=5, where={"kind": "y"})] == ["b"]
+
+
 def test_text_without_embedder_names_the_installs(atlas: ql.Store) -> None:
     with pytest.raises(ql.EmbedderError, match=r"quillian\[embed\]"):
         atlas.search("capital", method="vectors")

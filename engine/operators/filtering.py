@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import filters
+from .. import bitmaps, filters
 from ..errors import InvalidError
 from ..query import Operator
 from ..selection import Selection
@@ -33,8 +33,12 @@ class Where(Operator[Snapshot]):
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         predicate = filters.compile(self.condition)
         if selection.is_everything:
-            nodes = np.array([c.node for c in view.concepts() if predicate(c)], dtype=np.uint64)
-            return selection.derive(repr(self), nodes, np.zeros(len(nodes), dtype=np.float32))
+            nodes = bitmaps.to_nodes(view.matching(self.condition))
+            zeros = np.zeros(len(nodes), dtype=np.float32)
+            return selection.derive(repr(self), nodes, zeros, in_order=True)
+        known = view.matched(self.condition)
+        if known is not None:
+            return selection.take(repr(self), bitmaps.holds(known, selection.ids))
         kept = np.array([predicate(concept) for concept in selection.concepts()], dtype=np.bool_)
         return selection.take(repr(self), kept)
 

@@ -19,7 +19,7 @@ class Spread(Operator[Snapshot]):
     """The rows and what a walk that restarts at them meets, by how often: personalised PageRank.
 
     The walk restarts with probability `alpha`, at a row by its score (at all alike where all are
-    0), and else follows an association by its weight; from a concept without any it restarts.
+    0), and else follows an association by its weight; where there are none it restarts, or `stays`.
     Scores: ranks in (0, 1], none above the true one, all of them together at most 1.  Column
     `short`: what all ranks together lack (the same in every row), so no rank lacks more.  A concept
     is left alone once what waits there is at most `eps` times its associations: with direction
@@ -34,6 +34,7 @@ class Spread(Operator[Snapshot]):
     eps: float = 1e-4
     types: tuple[str, ...] | None = None
     direction: str = "out"
+    stays: bool = False
     budget: int = BUDGET_EDGES
 
     def __post_init__(self) -> None:
@@ -50,6 +51,7 @@ class Spread(Operator[Snapshot]):
             shares=shares if len(shares) and shares[0] > 0 else None,
             alpha=self.alpha,
             epsilon=self.eps,
+            stays=self.stays,
             direction=self.direction,
             types=type_numbers(self.types, view.type_numbers()),
             budget_edges=self.budget,
@@ -63,4 +65,5 @@ class Spread(Operator[Snapshot]):
             columns={"short": np.full(len(ids), found.residual, np.float32)},
             cost={"edges": found.edges_touched},
             partial=found.partial,
+            scale=(0.0, 1.0),
         )

@@ -47,4 +47,8 @@ class Words(Operator[Snapshot]):
         )
         ids = found.nodes.astype(np.uint64)
         rows = as_rows(selection, ids)
-        return selection.derive(repr(self), ids, found.scores, rows, cost=found.cost)
+        least = float(found.scores[-1]) if len(ids) == self.k else 0.0
+        scale = (least, found.ceiling)
+        return selection.derive(
+            repr(self), ids, found.scores, rows, cost=found.cost, scale=scale, in_order=True
+        )

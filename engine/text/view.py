@@ -18,6 +18,7 @@ from ..bindings.text import (
     WordsQuery,
     WordsSegment,
 )
+from ..bitmaps import holds
 from ..errors import InvalidError, LimitError
 from .scoring import Bm25, tail_scores, weights
 from .tail import TailPart, WordTail
@@ -85,6 +86,7 @@ class Found:
     nodes: UInt32
     scores: NDArray[np.float32]
     cost: dict[str, int]
+    ceiling: float = 1.0  # No text scores more: what endless repetition of every word would.
 
 
 class WordView:
@@ -155,7 +157,7 @@ class WordView:
         found.search(
             [x.segment for x in self._layers], [x.live for x in self._layers], query, allowed
         )
-        return Found(found.nodes, found.scores, found.cost)
+        return Found(found.nodes, found.scores, found.cost, float(query.weights.sum()))
 
     def _search_tail(
         self,
@@ -175,7 +177,7 @@ class WordView:
         scores = sums.astype(np.float32)
         wanted = held == len(known) if query.mode != ANY else held > 0
         if allowed is not None:
-            wanted &= bits(allowed, part.nodes)
+            wanted &= holds(allowed, part.nodes)
         places = np.flatnonzero(wanted)
         if query.mode == PHRASE:
             places = places[self._tail.holds(words, part, places)]
@@ -186,14 +188,3 @@ class WordView:
         found = WordsFound(query.k, part.nodes[best], scores[best])
         found.cost["distances"] += int((held > 0).sum())
         return found
-
-
-def bits(bitmap: UInt64, nodes: UInt32) -> NDArray[np.bool_]:
-    """Which nodes are set in a bitmap; those beyond it are not."""
-    inside = nodes < len(bitmap) * 64
-    safe = np.where(inside, nodes, 0)
-    if len(bitmap) == 0:
-        return inside
-    words = bitmap[safe // 64] >> (safe % 64).astype(np.uint64)
-    found: NDArray[np.bool_] = inside & ((words & np.uint64(1)) != 0)
-    return found
