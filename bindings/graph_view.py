@@ -67,6 +67,16 @@ class GraphView:
         check(lib.ql_graph_view_count(self.handle, count), "count the edges")
         return int(count[0])
 
+    def scan(self, *, direction: str = "out") -> tuple[int, int, int]:
+        """How many associations there are, and the sums of their sources and targets.
+
+        direction "out" reads them by source, "in" by target; both must give the same.
+        """
+        sums = ffi.new("ql_graph_sums *")
+        status = lib.ql_graph_scan(self.handle, direction_number(direction), sums)
+        check(status, f"scan the graph by its {direction} rows")
+        return int(sums.edges), int(sums.sources), int(sums.targets)
+
     def neighbours(
         self,
         nodes: ArrayLike,

@@ -394,7 +394,7 @@ static int row_merge(const ql_state *state, uint32_t limit, ql_row base, uint32_
 int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch, ql_row *row)
 {
     ql_row base = base_row(state, node, side);
-    uint32_t head = head_of(state, node, side);
+    uint32_t head = limit == 0 ? 0 : head_of(state, node, side);
     if (head != 0) return row_merge(state, limit, base, head, side, scratch, row);
     *row = base;
     return QL_OK;
@@ -451,7 +451,7 @@ static bool walk_group(ql_walk *walk)
             continue;
         }
         walk->extent = walk->only_changed ? NULL : extent_of(state, group, walk->side);
-        walk->delta = ql_delta_group_of(state, group);
+        walk->delta = walk->limit == 0 ? NULL : ql_delta_group_of(state, group); /* Newer views have a delta. */
         walk->inside = walk->extent || walk->delta;
         if (walk->inside) return true;
         walk->next = (group + 1ull) << QL_GROUP_BITS;

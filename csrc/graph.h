@@ -298,6 +298,10 @@ struct ql_graph_view {
     uint32_t limit; /* delta records below this index exist */
 };
 
+/* The same graph, without a delta if that was large, for a walk over all rows; close it after. */
+int ql_view_plain(const ql_graph_view *view, ql_graph_view *plain);
+void ql_view_plain_close(ql_graph_view *plain);
+
 /* ---- graph_log.c ---- */
 #define QL_LOG_HEADER_BYTES 4096 /* the first batch starts here */
 

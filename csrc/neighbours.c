@@ -176,7 +176,12 @@ int ql_graph_edges(const ql_graph_view *view, ql_edges **edges)
     ql_edges *answer = ql_alloc(1, sizeof *answer);
     if (!answer) return QL_E_MEMORY;
     ql_scratch scratch = {0};
-    int status = edges_collect(view, &scratch, answer);
+    ql_graph_view plain;
+    int status = ql_view_plain(view, &plain);
+    if (status == QL_OK) {
+        status = edges_collect(&plain, &scratch, answer);
+        ql_view_plain_close(&plain);
+    }
     ql_scratch_free(&scratch);
     if (status != QL_OK) {
         ql_edges_free(answer);
@@ -184,4 +189,40 @@ int ql_graph_edges(const ql_graph_view *view, ql_edges **edges)
     }
     *edges = answer;
     return QL_OK;
+}
+
+/* A row costs its offsets and its column of other ends; sums wrap at 2^32, which
+ * adds four at a time. */
+static int edges_scan(const ql_graph_view *view, int side, ql_graph_sums *sums)
+{
+    ql_scratch scratch = {0};
+    ql_walk walk = ql_walk_start(view, side, false);
+    uint32_t own = 0;
+    uint32_t other = 0;
+    for (;;) {
+        uint32_t node;
+        ql_row row;
+        int status = ql_walk_next(&walk, &scratch, &node, &row);
+        if (status != QL_OK || node == QL_NONE) {
+            ql_scratch_free(&scratch);
+            sums->sources = side == QL_SIDE_OUT ? own : other;
+            sums->targets = side == QL_SIDE_OUT ? other : own;
+            return status;
+        }
+        sums->edges += row.count;
+        own += node * row.count;
+        for (uint32_t i = 0; i < row.count; i++) other += row.other[i];
+    }
+}
+
+int ql_graph_scan(const ql_graph_view *view, int direction, ql_graph_sums *sums)
+{
+    if (direction != QL_OUT && direction != QL_IN) return QL_E_INVALID;
+    ql_graph_view plain;
+    QL_TRY(ql_view_plain(view, &plain));
+    ql_graph_sums made = {0};
+    int status = edges_scan(&plain, direction == QL_OUT ? QL_SIDE_OUT : QL_SIDE_IN, &made);
+    ql_view_plain_close(&plain);
+    if (status == QL_OK) *sums = made;
+    return status;
 }

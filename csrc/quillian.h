@@ -202,6 +202,13 @@ void ql_edges_free(ql_edges *edges);
 int ql_graph_neighbours(const ql_graph_view *view, const uint32_t *nodes, uint32_t n, int direction,
                         const uint16_t *types, uint32_t types_count, ql_edges **edges, ql_cost *cost);
 int ql_graph_find(const ql_graph_view *view, uint32_t source, uint16_t type, uint32_t target, int *found, ql_edge *edge);
+/* Every edge once, by its source's rows (QL_OUT) or its target's (QL_IN): both must add up to the same. */
+typedef struct ql_graph_sums {
+    uint64_t edges;
+    uint32_t sources; /* sum of node numbers, modulo 2^32 */
+    uint32_t targets;
+} ql_graph_sums;
+int ql_graph_scan(const ql_graph_view *view, int direction, ql_graph_sums *sums);
 int ql_graph_edges(const ql_graph_view *view, ql_edges **edges); /* all, sorted by (source, type, target); offsets NULL */
 
 /* Visited-set expansion: every node within `hops` of the seeds, once, at its smallest hop; score = best product of

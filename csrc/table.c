@@ -11,7 +11,7 @@
 #include "graph.h"
 
 typedef struct table_work {
-    const ql_graph_view *view;
+    ql_graph_view view;
     const ql_type_set *types;
     int direction;
     ql_scratch scratch[QL_SIDES];
@@ -65,7 +65,7 @@ static int nodes_walk(table_work *work, int (*visit)(table_work *work, uint32_t 
     uint32_t node[QL_SIDES];
     ql_row row[QL_SIDES];
     for (int side = 0; side < QL_SIDES; side++) {
-        walk[side] = ql_walk_start(work->view, side, false);
+        walk[side] = ql_walk_start(&work->view, side, false);
         QL_TRY(ql_walk_next(&walk[side], &work->scratch[side], &node[side], &row[side]));
     }
     for (;;) {
@@ -139,11 +139,14 @@ int ql_graph_table_make(const ql_graph_view *view, int direction, const uint16_t
     QL_TRY(ql_type_set_make(types, types_count, &set));
     table_work *work = ql_alloc(1, sizeof *work);
     if (!work) return QL_E_MEMORY;
-    work->view = view;
     work->types = &set;
     work->direction = direction;
     work->table = ql_alloc(1, sizeof *work->table);
-    int status = work->table ? table_make(work) : QL_E_MEMORY;
+    int status = work->table ? ql_view_plain(view, &work->view) : QL_E_MEMORY;
+    if (status == QL_OK) {
+        status = table_make(work);
+        ql_view_plain_close(&work->view);
+    }
     if (status == QL_OK && cost) {
         cost->edges += work->table->arcs;
         cost->bytes += work->table->arcs * QL_EDGE_READ_BYTES;

@@ -145,6 +145,8 @@ def _associations(log: AssociationLog, view: Snapshot, nodes: dict[int, str]) ->
     if damage is not None:
         yield Problem("associations", damage, True)
         return
+    if view.graph.scan(direction="out") != view.graph.scan(direction="in"):
+        yield Problem("associations", "sources and targets hold different associations", True)
     edges = view.graph.edges()
     known = np.fromiter(nodes, dtype=np.uint32, count=len(nodes))
     for end in ("source", "target"):

@@ -150,6 +150,35 @@ def test_views_older_than_the_base_come_from_the_log(graph: Graph) -> None:
         graph.view(lengths[-1][0] + 48)
 
 
+def test_whole_walks_over_a_large_delta_see_each_view_as_it_was(graph: Graph) -> None:
+    rng = np.random.default_rng(8)
+    model: Model = {}
+    before = 0
+    views: list[tuple[GraphView, Model]] = []
+    for number in range(1, 12):
+        batch = random_edges(rng, 12_000 if number == 1 else 700, 9000)
+        graph.append(batch)
+        if number % 4 == 0:  # What a walk folded of these must not stay.
+            pending = dict(model)
+            put(pending, batch)
+            assert_same(graph.view(before, pending=True), pending)
+            graph.abort()
+            continue
+        put(model, batch)
+        before = commit(graph, number)
+        views.append((graph.view(before), dict(model)))
+        if number % 3:
+            assert_same(*views[-1])
+    for view, expected in reversed(views):
+        assert_same(view, expected)
+        sums = (
+            len(expected),
+            sum(source for source, _, _ in expected) % 2**32,
+            sum(target for _, _, target in expected) % 2**32,
+        )
+        assert view.scan() == view.scan(direction="in") == sums
+
+
 def test_hub_of_100_000_edges(graph: Graph) -> None:
     targets = np.random.default_rng(1).permutation(100_000).astype(np.uint32)
     for half in (targets[:50_000], targets[50_000:]):
