@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bindings.limits import NONE
-from .errors import ClosedError, InvalidError
+from .errors import ClosedError, InvalidError, NotFoundError
 from .records import Concept
 
 DETACHED_ROWS_MAX = 10_000
@@ -309,7 +309,9 @@ class Selection:
 
 
 class Row:
-    """One row of a Selection: `.id .node .score .text .name .why` and the concept itself."""
+    """One row of a Selection: `.id .node .score .text .name .data .why`, the concept itself, and
+    what operators added: `row["hop"]` is the column's value.
+    """
 
     __slots__ = ("_selection", "index")
 
@@ -320,6 +322,13 @@ class Row:
     @property
     def concept(self) -> Concept:
         return self._selection._records(self._selection.ids[self.index : self.index + 1])[0]
+
+    def __getitem__(self, column: str) -> Any:
+        if column not in self._selection.columns:
+            raise NotFoundError(
+                f"no column {column!r}; known: {', '.join(self._selection.columns)}"
+            )
+        return self._selection.columns[column][self.index : self.index + 1].tolist()[0]
 
     @property
     def node(self) -> int:
@@ -340,6 +349,10 @@ class Row:
     @property
     def name(self) -> str | None:
         return self.concept.name
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        return self.concept.data
 
     @property
     def why(self) -> str:

@@ -74,3 +74,12 @@ def test_html_view_escapes_text(store: ql.Store) -> None:
     view = store.search(vector=np.ones(DIM))._repr_html_()
     assert "<script>" not in view
     assert "&lt;script&gt;" in view
+
+
+def test_row_gives_its_metadata_and_the_columns_of_operators(atlas: ql.Store) -> None:
+    found = atlas.run(ql.Query(ql.Near(1), ql.Expand()), about=np.ones(DIM))
+    assert [row["hop"] for row in found] == found.columns["hop"].tolist()
+    assert type(found[0]["via"]) is str
+    assert found[0].data == found[0].concept.data
+    with pytest.raises(ql.NotFoundError, match="no column 'hops'; known: hop, via, parent"):
+        found[0]["hops"]
