@@ -36,7 +36,7 @@ def seconds(*command: str | Path, folder: Path | None = None) -> float:
 
 
 def import_ms(python: Path, module: str, runs: int) -> float:
-    """Median milliseconds of processor time that a fresh interpreter spends importing, beside starting."""
+    """Median milliseconds of processor time that a fresh interpreter spends importing it."""
     code = f"import time; s = time.process_time(); import {module}; print(time.process_time() - s)"
     return statistics.median(float(run(python, "-c", code)) * 1e3 for _ in range(runs))
 
