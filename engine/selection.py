@@ -5,7 +5,6 @@ Selection knows the Selection it was made from, and for every row the row there 
 `trail` walks that chain only when somebody asks.
 """
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
@@ -13,6 +12,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from . import views
 from .bindings.limits import NONE
 from .errors import ClosedError, InvalidError, NotFoundError
 from .records import Concept
@@ -261,6 +261,18 @@ class Selection:
         }
         return columns | {name: column.tolist() for name, column in self.columns.items()}
 
+    def to_arrow(self) -> Any:
+        """A pyarrow.Table: id, score, name, text and the operators' own; wants pyarrow."""
+        return views.arrow(self)
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame of the same columns; wants pandas."""
+        return views.frame(self)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """What polars, DuckDB and other readers of Arrow's C stream take; wants pyarrow."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
     def detach(self) -> Self:
         """Keep the concepts of all rows and their trails, so that they outlive the snapshot."""
         if len(self) <= DETACHED_ROWS_MAX:
@@ -297,15 +309,7 @@ class Selection:
         return self._reader
 
     def _repr_html_(self) -> str:
-        best = float(np.abs(self.scores).max()) if len(self) else 1.0
-        rows = "".join(
-            f"<tr><td>{html.escape(row.name or row.id)}</td>"
-            f"<td><div style='width:{80 * abs(row.score) / (best or 1):.0f}px;height:.7em;"
-            f"background:#4c78a8;display:inline-block'></div> {row.score:.3f}</td>"
-            f"<td>{html.escape(row.text or '')}</td></tr>"
-            for row in self
-        )
-        return f"<table><tr><th>concept</th><th>score</th><th>text</th></tr>{rows}</table>"
+        return views.table(self)
 
 
 class Row:
@@ -358,6 +362,10 @@ class Row:
     def why(self) -> str:
         """Where this row came from, in one line."""
         return "; ".join(map(str, self._selection.trail(self.index))) or "everything"
+
+    def _repr_svg_(self) -> str:
+        """Where this row came from, as a drawing."""
+        return views.drawing(self._selection.trail(self.index))
 
     def __repr__(self) -> str:
         return f"Row(id={self.id!r}, score={self.score:.4f}, text={_short(self.text)!r})"

@@ -13,7 +13,7 @@ LAYERS = (
     "errors records layout locking heads syncing environment mounts",
     "bindings",
     "kernels hashing regular patterns",
-    "vectors associations extents text catalog tiers selection spiking filters bitmaps embedders"
+    "vectors associations extents text catalog tiers selection views spiking filters bitmaps embedders"
     " bundle reading cutting coherence calibration indexing background checks drafts"
     " columns ledgers plasticity memories genomes blobs"
     " checkpoints connectomes blueprints rasters"
