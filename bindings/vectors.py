@@ -216,7 +216,7 @@ class Vectors:
         nodes: UInt32 = np.ndarray((n, k), U4, block)  # Half the time of slices of the block.
         scores: Float32 = np.ndarray((n, k), F4, block, 4 * cells)
         found: UInt32 = np.ndarray((n,), U4, block, 8 * cells)
-        counts = COUNTS.unpack_from(block, 8 * cells + 4 * n)
+        counts = COUNTS.unpack_from(block.data, 8 * cells + 4 * n)
         return nodes, scores, found, tuple.__new__(Cost, counts)
 
     def rows_of(self, rows: Float32) -> Float32:
@@ -236,7 +236,7 @@ def bitmap_words(allowed: UInt64, n: int) -> int:
         raise InvalidError(
             f"want allowed (words,) or ({n}, words) uint64 contiguous, got {described(allowed)}"
         )
-    return allowed.shape[-1]
+    return int(allowed.shape[-1])
 
 
 def described(array: NDArray[Any]) -> str:

@@ -5,6 +5,7 @@ have died stands in the catalog. `refresh` brings this process up to a Head; han
 snapshots of older heads stay right beside it.
 """
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ from .heads import Head, Manifest
 from .indexing import VectorIndex
 
 Float32 = NDArray[np.float32]
+
+THREADS = min(2, os.cpu_count() or 1)  # That share the queries of one call ...
+BATCH_QUERIES = 16  # ... if there are so many that starting a thread pays.
 
 
 def as_vectors(values: Any, dim: int | None, metric: str) -> Float32:
@@ -183,6 +187,7 @@ class VectorLog:
             commit=commit,
             exact=exact,
             allowed=allowed,
+            threads=THREADS if len(queries) >= BATCH_QUERIES else 1,
         )
 
     def check(self, rows: int) -> NDArray[np.uint32]:

@@ -457,3 +457,19 @@ def test_every_failing_allocation_is_an_error_and_the_index_stays_usable(tmp_pat
         lib.ql_alloc_fail_at(0)
     run()
     assert (tmp_path / "index").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_copies_and_a_dense_cluster_leave_the_others_as_they_were(tmp_path: Path) -> None:
+    """A sixth copies, a seventh near-copies of one row: all reached, the rest found as before."""
+    rows, queries = rows_of(2000), rows_of(100, seed=1)
+    rng = np.random.default_rng(5)
+    copies = rows[rng.integers(0, 2000, 480)]
+    dense = rows[9] + np.float32(1e-3) * rng.standard_normal((400, 32), dtype=np.float32)
+    crowded = np.concatenate([rows, copies, dense])[rng.permutation(2880)]
+    found = []
+    for name, each in (("plain", rows), ("crowded", np.ascontiguousarray(crowded))):
+        (tmp_path / name).mkdir()
+        vectors, index = built(tmp_path / name, each)
+        assert index.check() == 0
+        found.append(recall(vectors, index, queries))
+    assert found[1] >= found[0] - 0.005
