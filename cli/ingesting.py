@@ -61,6 +61,7 @@ DEFAULT_PLACE = ""
 @click.option("--table", help="Table or view of a SQLite file.")
 @click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of stopping.")
 @click.option("--create", is_flag=True, help="Create concepts that only associations name.")
+@click.option("--namespace", default="", help="Namespace of records that name none.")
 @click.option(
     "--on-conflict",
     type=click.Choice(["skip", "replace", "merge", "error"]),
@@ -207,6 +208,7 @@ class Run:
             batch=options["batch"],
             on_conflict=options["on_conflict"],
             create=options["create"],
+            namespace=options["namespace"],
             vectors=vectors,
             on_bad=self.bad,
             progress=self.progress,

@@ -39,6 +39,7 @@ COMMANDS = {
     "get": "inspecting",
     "link": "linking",
     "stats": "inspecting",
+    "namespaces": "namespaces",
     "export": "exporting",
     "check": "inspecting",
     "repair": "keeping",

@@ -16,6 +16,7 @@
 #define QL_ASSOCIATIONS_MAX 1099511627776  /* 2^40 associations of one store */
 #define QL_TYPES_MAX 4095                  /* association types of one store */
 #define QL_NAMESPACES_MAX 65535            /* namespaces of ids in one store */
+#define QL_NAMESPACE_BYTES_MAX 510          /* UTF-8 name of a namespace */
 #define QL_ID_BYTES_MAX 511                /* an id, name, alias, source, kind or type, as UTF-8 */
 #define QL_TYPE_BYTES_MAX 510               /* UTF-8 name of an association type */
 #define QL_TEXT_BYTES_MAX 16777216         /* a concept's text, as UTF-8: 16 MiB */

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from . import checks
+from . import checks, namespaces
 from .bindings.limits import CONCEPTS_MAX
 from .drafts import Draft, drafts, fill_vectors
 from .errors import ConflictError, InvalidError, LimitError
@@ -58,18 +58,20 @@ class Adding(Snapshot):
         until: Time | None = None,
         strength: float = 1.0,
         confidence: float = 1.0,
+        namespace: str = "",
         on_conflict: str = "error",
     ) -> int:
         """Add a concept; returns its node number.
 
         A text is embedded if the store has an embedder; a given vector always wins.
+        namespace: where its id is unique; made when it is new.
         on_conflict: what to do when the id exists: "error", "skip" (keep the old), "replace" (all
         fields; node and associations stay) or "merge" (only given fields; data keys united).
         """
         row = drafts(
             1, texts=[text], ids=[id], names=[name], aliases=[aliases], sources=source, kinds=kind,
             data=[data], since=[since], until=[until], strengths=[strength],
-            confidences=[confidence],
+            confidences=[confidence], namespaces=namespace,
         )  # fmt: skip
         vectors = None if vector is None else [vector]
         return int(self._add(row, vectors, checks.on_conflict(on_conflict), None)[0])
@@ -87,13 +89,14 @@ class Adding(Snapshot):
         data: Any = None,
         since: Any = None,
         until: Any = None,
+        namespaces: Any = "",
         on_conflict: str = "error",
         progress: Progress | None = None,
     ) -> Nodes:
         """Add n concepts from columns; returns their node numbers (n,) uint64.
 
         Columns are lists, NumPy or Arrow arrays, pandas Series, or iterators; data may be a data
-        frame, whose rows become metadata; sources and kinds may be one str.
+        frame, whose rows become metadata; sources, kinds and namespaces may be one str.
         vectors (n, dim) of any kind of number (also bfloat16 of ml_dtypes), or a list in which
         None means "embed the text".  All rows are checked
         before any is written.  Identical texts are embedded once.
@@ -111,6 +114,7 @@ class Adding(Snapshot):
         rows = drafts(
             n, texts=columns["texts"], ids=columns["ids"], names=columns["names"], aliases=aliases,
             sources=sources, kinds=kinds, data=columns["data"], since=since, until=until,
+            namespaces=namespaces,
         )  # fmt: skip
         if vectors is not None and len(vectors) != n:
             raise InvalidError(f"want {n} vectors, got {len(vectors)}")
@@ -122,6 +126,8 @@ class Adding(Snapshot):
         start = self._head.next_node
         if start + len(rows) > CONCEPTS_MAX:
             raise LimitError(f"a store holds at most {CONCEPTS_MAX} concepts")
+        wanted = {row.namespace for row in rows}
+        namespaces.check_count(len(wanted | set(self.namespace_numbers())))
         nodes, fresh = self._resolve(rows, on_conflict)
         changed = [] if on_conflict == "skip" else [row for row in rows if row.index not in fresh]
         new = [row for row in rows if row.index in fresh]
@@ -139,7 +145,8 @@ class Adding(Snapshot):
         settled = [self._settle(row, nodes[row.index], on_conflict, now) for row in changed]
         self._catalog.put_concepts(added, append=True)
         self._catalog.put_concepts(settled)
-        self._catalog.put_ids((concept.id, concept.node) for concept in added)
+        numbers = self._numbers_of_namespaces(added)
+        self._catalog.put_ids((x.id, numbers[x.namespace], x.node) for x in added)
         self._catalog.put_names(
             (name, concept.node)
             for concept in added + settled
@@ -166,18 +173,18 @@ class Adding(Snapshot):
         """The node of every row, and the indexes of the rows that are new concepts."""
         nodes: list[int] = []
         fresh: set[int] = set()
-        batch: dict[str, int] = {}
+        batch: dict[tuple[str, str], int] = {}
         node = self._head.next_node
         for row in rows:
             if row.id is None:
-                row.id = self._free_id(node, batch)
+                row.id = self._free_id(node, batch, row.namespace)
                 known = None
             else:
-                known = batch.get(row.id)
+                known = batch.get((row.namespace, row.id))
                 if known is not None and on_conflict in ("replace", "merge"):
                     raise ConflictError(f"id {row.id!r} stands twice in one batch; add it once")
                 if known is None:
-                    known = self._catalog.node(row.id)
+                    known = self._node_of_id((row.namespace, row.id))
             if known is None:
                 known = node
                 fresh.add(row.index)
@@ -187,15 +194,23 @@ class Adding(Snapshot):
                     f"there is already a concept with id {row.id!r}; "
                     "pass on_conflict='skip', 'replace' or 'merge'"
                 )
-            batch[row.id] = known
+            batch[row.namespace, row.id] = known
             nodes.append(known)
         return nodes, fresh
 
-    def _free_id(self, node: int, batch: Mapping[str, int]) -> str:
+    def _free_id(self, node: int, batch: Mapping[tuple[str, str], int], namespace: str) -> str:
         id = f"_:{node}"
-        while id in batch or self._catalog.node(id) is not None:
+        while (namespace, id) in batch or self._node_of_id((namespace, id)) is not None:
             id += "_"
         return id
+
+    def _numbers_of_namespaces(self, added: Sequence[Concept]) -> dict[str, int]:
+        """Number of every namespace; those of these concepts are made where they are new."""
+        known = self.namespace_numbers()
+        for name in dict.fromkeys(concept.namespace for concept in added):
+            if name not in known:
+                known[name] = namespaces.make(self._catalog, name, known)
+        return known
 
     def _settle(self, row: Draft, node: int, on_conflict: str, now: int) -> Concept:
         """The record that an existing concept becomes; what a row replaces of it is retired."""

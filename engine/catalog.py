@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import environment
+from .concepts import ConceptTable
 from .environment import lmdb_errors, translated
 from .errors import ClosedError, CorruptError
 from .heads import Head, Manifest
@@ -29,9 +30,7 @@ from .layout import (
     STORE_KEY,
     TABLES,
     commit_key,
-    decode,
     edge_key,
-    encode,
     id_key,
     name_key,
     node_key,
@@ -39,7 +38,6 @@ from .layout import (
     seal,
     unseal,
 )
-from .records import Concept
 
 EdgeKey = tuple[int, int, int]
 """(source node, type number, target node)."""
@@ -151,12 +149,13 @@ class Catalog:
             self._lock_file = None
 
 
-class CatalogTransaction:
+class CatalogTransaction(ConceptTable):
     """One LMDB transaction over all tables. Not shared between threads when writing."""
 
     def __init__(self, catalog: Catalog, txn: lmdb.Transaction):
         self._catalog = catalog
         self._txn: lmdb.Transaction | None = txn
+        self._dictionaries: dict[int, bytes] = {}
         self.began = time.monotonic()
         _open_transactions.add(self)
 
@@ -270,52 +269,19 @@ class CatalogTransaction:
         except TypeError as error:
             raise CorruptError(f"the store's {key.decode()} record is damaged: {error}") from error
 
-    # Concepts.
+    # Ids and names.
 
-    def concept(self, node: int) -> Concept | None:
-        """The concept of a node number, or None."""
-        value = self._get("concepts", node_key(node))
-        return None if value is None else decode(node, value)
-
-    def concepts(self, start: int = 0) -> Iterator[Concept]:
-        """All concepts from a node number on, in node order."""
-        for key, value in self.items("concepts", node_key(start)):
-            yield decode(node_of(key)[0], value)
-
-    def has(self, node: int) -> bool:
-        """Whether there is a concept of this number."""
-        return self._get("concepts", node_key(node)) is not None
-
-    def put_concepts(self, concepts: Sequence[Concept], *, append: bool = False) -> None:
-        """Write records; append=True when every node is beyond all in the table (faster)."""
-        self._put_many("concepts", ((node_key(c.node), encode(c)) for c in concepts), append=append)
-
-    def delete_concept(self, node: int) -> None:
-        self.delete("concepts", node_key(node))
-
-    def nodes(self) -> NDArray[np.uint64]:
-        """Node numbers of all concepts, ascending, (n,)."""
-        prefix = TABLES["concepts"]
-        with lmdb_errors("read concepts"):
-            cursor = self.txn.cursor()
-            if not cursor.set_range(prefix):
-                return np.empty(0, dtype=np.uint64)
-            keys = b"".join(
-                cast("Iterator[bytes]", cursor.iternext(values=False))
-            )  # The last table: to the end.
-        numbers = np.frombuffer(keys, dtype=[("table", "S1"), ("node", ">u4")])["node"]
-        return numbers.astype(np.uint64)
-
-    def node(self, id: str) -> int | None:
-        """The node number of an id, or None."""
-        value = self._get("ids", id_key(id))
+    def node(self, id: str, namespace: int = 0) -> int | None:
+        """The node number of an id in the namespace of a number, or None."""
+        value = self._get("ids", id_key(id, namespace))
         return None if value is None else int(node_of(value)[0])
 
-    def put_ids(self, pairs: Iterable[tuple[str, int]]) -> None:
-        self._put_many("ids", sorted((id_key(id), node_key(node)) for id, node in pairs))
+    def put_ids(self, ids: Iterable[tuple[str, int, int]]) -> None:
+        """Write (id, number of its namespace, node)."""
+        self._put_many("ids", sorted((id_key(id, at), node_key(node)) for id, at, node in ids))
 
-    def delete_id(self, id: str) -> None:
-        self.delete("ids", id_key(id))
+    def delete_id(self, id: str, namespace: int = 0) -> None:
+        self.delete("ids", id_key(id, namespace))
 
     def named(self, name: str) -> list[int]:
         """Node numbers of the concepts with this name or alias, ascending."""

@@ -6,15 +6,17 @@ beyond those, what refers to something must find it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from . import blobs
+from . import blobs, namespaces
 from .associations import AssociationLog
 from .catalog import CatalogTransaction
 from .directory import Directory
 from .errors import CorruptError, StorageError
-from .layout import decode, edge_of, node_of, unseal
+from .heads import Head
+from .layout import edge_of, is_cold, node_of, unseal
 from .snapshot import Snapshot
 from .text import records as text_records
 from .vectors import VectorLog
@@ -29,17 +31,25 @@ class Problem:
     lost: bool
 
 
+class Address(NamedTuple):
+    """What names a concept to people."""
+
+    namespace: str
+    id: str
+
+
 def problems(directory: Directory, view: Snapshot) -> list[Problem]:
     """All problems as of a snapshot; an empty list means sound."""
     found: list[Problem] = []
     with directory.catalog.begin() as txn:
         head = txn.head()
-        nodes: dict[int, str] = {}
+        nodes: dict[int, Address] = {}
         owners: dict[int, int] = {}
         found.extend(_concepts(txn, head.next_node, head.rows, nodes, owners))
         found.extend(_ids(txn, nodes))
         found.extend(_edges(txn))
         found.extend(_blobs(txn))
+        found.extend(_tiers(txn, head))
         if head.concepts != len(nodes):
             message = f"the head counts {head.concepts} concepts, the table holds {len(nodes)}"
             found.append(Problem("catalog", message, False))
@@ -55,17 +65,17 @@ def _concepts(
     txn: CatalogTransaction,
     next_node: int,
     rows: int,
-    nodes: dict[int, str],
+    nodes: dict[int, Address],
     owners: dict[int, int],
 ) -> Iterator[Problem]:
     for key, value in txn.items("concepts"):
         node = node_of(key)[0] if len(key) == 4 else -1
         try:
-            concept = decode(node, value)
+            concept = txn.decoded(node, value)
         except CorruptError as error:
             yield Problem("catalog", str(error), True)
             continue
-        nodes[node] = concept.id
+        nodes[node] = Address(concept.namespace, concept.id)
         if node >= next_node:
             yield Problem("catalog", f"concept number {node} lies beyond the head", False)
         for slot in concept.slots:
@@ -76,17 +86,31 @@ def _concepts(
             owners[slot] = node
 
 
-def _ids(txn: CatalogTransaction, nodes: dict[int, str]) -> Iterator[Problem]:
-    seen = 0
+def _tiers(txn: CatalogTransaction, head: Head) -> Iterator[Problem]:
+    """The sizes that the head counts are those of the records."""
+    sizes = [0, 0]
+    for _, value in txn.items("concepts"):
+        sizes[is_cold(value)] += len(value)
+    if head.hot_bytes is not None and sizes != [head.hot_bytes, head.cold_bytes]:
+        yield Problem("catalog", "the head counts other sizes of the tiers than there are", False)
+
+
+def _ids(txn: CatalogTransaction, nodes: dict[int, Address]) -> Iterator[Problem]:
+    try:
+        numbers = namespaces.numbers(txn)
+    except CorruptError as error:
+        yield Problem("catalog", str(error), False)
+        return
+    if len(set(numbers.values())) < len(numbers):
+        yield Problem("catalog", "two namespaces have one number", False)
     for _, value in txn.items("ids"):
         node = node_of(value)[0] if len(value) == 4 else -1
-        seen += node in nodes
         if node not in nodes:
             yield Problem(
                 "catalog", f"an id leads to concept number {node}, which is missing", False
             )
-    for node, id in nodes.items():
-        if txn.node(id) != node:
+    for node, (namespace, id) in nodes.items():
+        if namespace not in numbers or txn.node(id, numbers[namespace]) != node:
             yield Problem("catalog", f"the id {id!r} does not lead to its concept", False)
 
 
@@ -107,7 +131,7 @@ def _blobs(txn: CatalogTransaction) -> Iterator[Problem]:
 
 
 def _vectors(
-    log: VectorLog, rows: int, owners: dict[int, int], nodes: dict[int, str]
+    log: VectorLog, rows: int, owners: dict[int, int], nodes: dict[int, Address]
 ) -> Iterator[Problem]:
     try:
         bad = log.check(rows).tolist()
@@ -119,7 +143,8 @@ def _vectors(
         if owner is None:
             yield Problem("vectors", f"row {slot} of a retired vector is damaged", False)
         else:
-            yield Problem("vectors", f"the vector of concept {nodes.get(owner)!r} is damaged", True)
+            message = f"the vector of concept {nodes[owner].id!r} is damaged"
+            yield Problem("vectors", message, True)
     try:
         unreachable = log.index.check()
     except CorruptError as error:
@@ -137,7 +162,9 @@ def _words(directory: Directory, txn: CatalogTransaction) -> Iterator[Problem]:
             yield Problem("words", str(error), False)
 
 
-def _associations(log: AssociationLog, view: Snapshot, nodes: dict[int, str]) -> Iterator[Problem]:
+def _associations(
+    log: AssociationLog, view: Snapshot, nodes: dict[int, Address]
+) -> Iterator[Problem]:
     try:
         damage = log.check()
     except CorruptError as error:

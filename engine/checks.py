@@ -13,7 +13,7 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from .bindings.limits import DATA_BYTES_MAX, ID_BYTES_MAX, TEXT_BYTES_MAX
+from .bindings.limits import DATA_BYTES_MAX, ID_BYTES_MAX, NAMESPACE_BYTES_MAX, TEXT_BYTES_MAX
 from .errors import InvalidError, LimitError
 
 _CONTROL_IN_NAME = re.compile(r"[\x00-\x1f\x7f]")
@@ -46,6 +46,11 @@ def name(value: Any, what: str = "name", bytes_max: int = ID_BYTES_MAX) -> str:
 def optional_name(value: Any, what: str) -> str | None:
     """None, or as `name`."""
     return None if value is None else name(value, what)
+
+
+def namespace(value: Any) -> str:
+    """The name of a namespace, at most 510 bytes; "" or None is the one of those that name none."""
+    return "" if value in (None, "") else name(value, "namespace", NAMESPACE_BYTES_MAX)
 
 
 def text(value: Any) -> str | None:

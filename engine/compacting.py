@@ -26,6 +26,7 @@ from .records import Concept
 from .selection import Float32
 from .sizes import size_bytes
 from .text import records as text_records
+from .tiers import counted
 
 CHUNK = 4_096  # Concepts read, moved and written at once.
 
@@ -92,6 +93,7 @@ def move(
             txn.delete("deaths", key)
         now = journal.drop(txn, now)
         now, segments = text_records.renew(words, txn, now)
+        now = counted(txn, now)
         txn.put_head(now)
         txn.commit()
         directory.durability.sync()  # The files of before go now: nothing may bring them back.
@@ -143,5 +145,5 @@ def _move_chunk(
         after = first + len(concept.slots)
         moved.append(replace(concept, slots=tuple(range(first, after))))
         first = after
-    txn.put_concepts(moved)
+    txn.put_concepts(moved, stay=True)
     return len(slots)

@@ -11,7 +11,7 @@ WORDS = {"=": "$eq", "!=": "$ne", ">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$
     "~": "$contains"
 }
 TERM = re.compile(r"([\w.-]+)\s*(!=|>=|<=|=|>|<|~)\s*(.*)", re.DOTALL)
-TEXT_FIELDS = frozenset({"id", "text", "name", "source", "kind"})
+TEXT_FIELDS = frozenset({"id", "text", "name", "source", "kind", "namespace"})
 """Fields whose values are texts, whatever they look like."""
 
 

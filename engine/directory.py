@@ -35,6 +35,7 @@ from .mounts import refuse_network
 from .syncing import remove, sync
 from .syncpoints import SyncPoints, recover
 from .text import WordIndex
+from .tiers import Tiers
 from .vectors import VectorLog
 
 CREATE_TIMEOUT_S = 10.0
@@ -58,6 +59,7 @@ class Directory:
         self.pid = os.getpid()
         self.read_only = read_only
         self._handles = 0
+        self.tiers = Tiers()
         self._words: WordIndex | None = None
         self._seen = -1  # The last commit and index generation that this process has followed.
         self._index_seen = 0
@@ -102,7 +104,7 @@ class Directory:
             if found is None:
                 found = made
                 txn.put_manifest(made)
-                txn.put_head(Head(updated_ns=made.created_ns))
+                txn.put_head(Head(updated_ns=made.created_ns, hot_bytes=0))
                 txn.commit()
         return found
 

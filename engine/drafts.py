@@ -35,6 +35,7 @@ class Draft:
     strength: float = 1.0
     confidence: float = 1.0
     vector: NDArray[np.float32] | None = None
+    namespace: str = ""
     slots: tuple[int, ...] = ()  # Where the vector went.
 
     def concept(self, node: int, created_ns: int, updated_ns: int = 0) -> Concept:
@@ -43,7 +44,7 @@ class Draft:
         return Concept(
             node, self.id, self.text, self.name, self.aliases, self.source, self.kind, self.data,
             created_ns, updated_ns, self.strength, self.confidence, self.since, self.until,
-            self.slots,
+            self.slots, self.namespace,
         )  # fmt: skip
 
     def merged_into(self, old: Concept, updated_ns: int) -> Concept:
@@ -79,6 +80,7 @@ def drafts(
     confidences: Any = None,
     since: Any = None,
     until: Any = None,
+    namespaces: Any = None,
 ) -> list[Draft]:
     """n checked drafts from columns."""
     rows = [Draft(index) for index in range(n)]
@@ -93,6 +95,7 @@ def drafts(
     _fill(rows, "confidence", confidences, checks.confidence)
     _fill(rows, "since", since, to_ns)
     _fill(rows, "until", until, to_ns)
+    _fill(rows, "namespace", namespaces, checks.namespace)
     if since is not None and until is not None:
         for row in rows:
             checks.interval(row.since, row.until)

@@ -51,6 +51,7 @@ def concept_fields(concept: Concept) -> dict[str, Any]:
         "since": concept.since,
         "until": concept.until,
         "data": dict(concept.data),
+        "namespace": concept.namespace or None,
     }
     return {key: value for key, value in fields.items() if value not in (None, [], {})}
 
@@ -62,6 +63,10 @@ def association_fields(association: Association) -> dict[str, Any]:
         "source": association.source,
         "target": association.target,
     }
+    if association.source_namespace:
+        fields["source_namespace"] = association.source_namespace
+    if association.target_namespace:
+        fields["target_namespace"] = association.target_namespace
     if association.weight != 1:
         fields["weight"] = float(str(association.weight))
     if association.confidence != 1:
@@ -75,7 +80,7 @@ def association_fields(association: Association) -> dict[str, Any]:
     return fields | {key: value for key, value in content.items() if value not in (None, {})}
 
 
-NODE_KEYS = ("name", "text", "kind", "source", "aliases", "data", "since", "until")
+NODE_KEYS = ("name", "text", "kind", "source", "aliases", "data", "since", "until", "namespace")
 EDGE_KEYS = {"type": "string", "weight": "double", "confidence": "double", "origin": "string"} | {
     "since": "long",
     "until": "long",
@@ -98,15 +103,22 @@ def graphml(view: Snapshot) -> Iterator[str]:
     for concept in view.concepts():
         fields = concept_fields(concept)
         inner = "".join(_datum("n", key, fields[key]) for key in NODE_KEYS if key in fields)
-        yield f"<node id={_quoted(concept.id)}>{inner}</node>"
+        yield f"<node id={_quoted(_graphml_id(concept.namespace, concept.id))}>{inner}</node>"
     for number, association in enumerate(view.associations()):
         fields = {"weight": 1.0, "confidence": 1.0, **association_fields(association)}
         fields["type"] = association.type
         inner = "".join(_datum("e", key, fields[key]) for key in EDGE_KEYS if key in fields)
-        ends = f"source={_quoted(association.source)} target={_quoted(association.target)}"
+        start = _graphml_id(association.source_namespace, association.source)
+        end = _graphml_id(association.target_namespace, association.target)
+        ends = f"source={_quoted(start)} target={_quoted(end)}"
         yield f'<edge id="e{number}" {ends}>{inner}</edge>'
     yield "</graph>"
     yield "</graphml>"
+
+
+def _graphml_id(namespace: str, id: str) -> str:
+    """GraphML knows one space of ids only."""
+    return f"{namespace}:{id}" if namespace else id
 
 
 def _datum(prefix: str, key: str, value: Any) -> str:

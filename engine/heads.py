@@ -38,4 +38,7 @@ class Head:
     words_start: int = 0  # The log of changed texts that no segment of words covers:
     words_end: int = 0  # [words_start, words_end).
     journal_bytes: int = 0  # Of the logs, which the journal holds (journal.py).
+    hot_bytes: int | None = None  # Of concept records in the hot tier; None: not counted yet.
+    cold: int = 0  # Concept records in the cold tier, and
+    cold_bytes: int = 0  # their bytes.
     updated_ns: int = 0

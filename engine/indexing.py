@@ -38,7 +38,7 @@ class VectorIndex:
     def __init__(self, rows: Vectors, folder: Path):
         self._rows = rows
         self._folder = folder
-        self._generation = 0
+        self.generation = 0
         self._growing = threading.Lock()  # The core wants one thread at a time to extend or save.
         self.current: Hnsw | None = None
         self.curve: Curve = ()  # Of the last generation: which width gives which recall.
@@ -55,7 +55,7 @@ class VectorIndex:
 
     def adopt(self, head: Head) -> None:
         """Map the generation that `head` names, if it is newer and covers more than ours."""
-        if head.index_generation <= self._generation or not self._growing.acquire(blocking=False):
+        if head.index_generation <= self.generation or not self._growing.acquire(blocking=False):
             return
         try:
             path = self._folder / index_name(head.index_generation)
@@ -67,7 +67,7 @@ class VectorIndex:
             self.damage = str(error)
             warnings.warn(f"{path.name} is damaged, searches scan all rows", stacklevel=2)
         finally:
-            self._generation = head.index_generation
+            self.generation = head.index_generation
             self.curve = head.index_curve
             self._growing.release()
 
@@ -124,7 +124,7 @@ class VectorIndex:
         """Give a written index its generation's name. The caller holds the writer's lock."""
         draft.rename(self._folder / index_name(generation))
         sync(self._folder)
-        self._generation = generation
+        self.generation = generation
         self.curve = curve
         self.damage = None
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import checks
 from .errors import (
     BadRecordError,
     ConflictError,
@@ -52,8 +53,9 @@ class Ingest:
 
     vectors: (n, d), row i for the i-th item that is read, bad ones counted. on_conflict: what to do
     with an id that the store has: "skip", "replace", "merge" or "error". create: make a concept for
-    an end of an edge that nobody described. stop: set it (from a signal handler) to end the batch
-    that is being written early; what is done then is committed.
+    an end of an edge that nobody described. namespace: of records that name none. stop: set it
+    (from a signal handler) to end the batch that is being written early; what is done then is
+    committed.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Ingest:
         batch: int = BATCH,
         on_conflict: str = "skip",
         create: bool = False,
+        namespace: str = "",
         vectors: NDArray[Any] | None = None,
         on_bad: OnBad = refuse,
         progress: Callable[[Counts], None] = lambda counts: None,
@@ -74,6 +77,7 @@ class Ingest:
         self._batch = batch
         self._on_conflict = on_conflict
         self._create = create
+        self._namespace = checks.namespace(namespace)
         self._vectors = vectors
         self._on_bad = on_bad
         self._progress = progress
@@ -90,6 +94,8 @@ class Ingest:
     def take(self, records: Iterable[Item | Edge]) -> None:
         """Read and write records, a commit per full batch, until they end or `stop` is set."""
         for record in records:
+            if self._namespace:
+                record = record.within(self._namespace)
             if isinstance(record, Item):
                 self._items.append((self._rows, record))
                 self._rows += 1
@@ -153,15 +159,15 @@ class Ingest:
     def _add(self, txn: Transaction, numbered: list[tuple[int, Item]]) -> None:
         known = dict(
             zip(
-                (item.id for _, item in numbered),
-                txn.known([item.id for _, item in numbered]).tolist(),
+                (item.key for _, item in numbered),
+                txn.known([item.key for _, item in numbered]).tolist(),
                 strict=True,
             )
         )
         self.counts.known += sum(known.values())
         if self._on_conflict == "skip":
-            numbered = [(row, item) for row, item in numbered if not known[item.id]]
-        unique = {item.id: (row, item) for row, item in reversed(numbered)}
+            numbered = [(row, item) for row, item in numbered if not known[item.key]]
+        unique = {item.key: (row, item) for row, item in reversed(numbered)}
         self.counts.known += len(numbered) - len(unique)
         chosen = list(reversed(unique.values()))
         if not chosen:
@@ -175,9 +181,9 @@ class Ingest:
                 except UNFIT as error:
                     self._refuse(BadRecordError(item.place, str(error)))
                     continue
-                self.counts.concepts += not known[item.id]
+                self.counts.concepts += not known[item.key]
             return
-        self.counts.concepts += sum(not known[item.id] for _, item in chosen)
+        self.counts.concepts += sum(not known[item.key] for _, item in chosen)
 
     def _add_many(self, txn: Transaction, numbered: list[tuple[int, Item]]) -> None:
         items = [item for _, item in numbered]
@@ -191,6 +197,7 @@ class Ingest:
             data=[item.data for item in items],
             since=[item.since for item in items],
             until=[item.until for item in items],
+            namespaces=[item.namespace for item in items],
             vectors=self._vectors_of(numbered),
             on_conflict=self._on_conflict,
         )
@@ -210,17 +217,17 @@ class Ingest:
     def _link(self, txn: Transaction, edges: list[Edge], *, last: bool) -> None:
         if not edges:
             return
-        ends = list(dict.fromkeys(end for edge in edges for end in (edge.source, edge.target)))
+        ends = list(dict.fromkeys(end for edge in edges for end in edge.ends))
         known = dict(zip(ends, txn.known(ends).tolist(), strict=True))
-        ready = [edge for edge in edges if known[edge.source] and known[edge.target]]
-        unready = [edge for edge in edges if not (known[edge.source] and known[edge.target])]
+        ready = [edge for edge in edges if all(known[end] for end in edge.ends)]
+        unready = [edge for edge in edges if not all(known[end] for end in edge.ends)]
         if not last:
             self._waiting.extend(unready)
         elif self._create:
             ready = edges
         elif not self.stop:
             for edge in unready:
-                missing = edge.target if known[edge.source] else edge.source
+                missing = next(end for end in edge.ends if not known[end])[1]
                 reason = f"no concept {missing!r} for an association; describe it or use create"
                 self._refuse(BadRecordError(edge.place, reason))
         plain = [edge for edge in ready if not edge.has_content]
@@ -237,8 +244,8 @@ class Ingest:
         if not edges:
             return
         self.counts.associations += txn.link_many(
-            [edge.source for edge in edges],
-            [edge.target for edge in edges],
+            [edge.ends[0] for edge in edges],
+            [edge.ends[1] for edge in edges],
             [edge.type for edge in edges],
             weights=[edge.weight for edge in edges],
             confidences=[edge.confidence for edge in edges],
@@ -248,8 +255,7 @@ class Ingest:
     def _link_one(self, txn: Transaction, edge: Edge) -> None:
         try:
             txn.link(
-                edge.source,
-                edge.target,
+                *edge.ends,
                 edge.type,
                 weight=edge.weight,
                 confidence=edge.confidence,

@@ -12,6 +12,7 @@ from .errors import ReadOnlyError
 from .heads import Head
 from .indexing import Progress
 from .repairing import repair
+from .results import Results
 from .sizes import reclaimable_bytes, size_bytes
 from .snapshot import Snapshot
 from .text import records as text_records
@@ -32,6 +33,7 @@ class Keeping:
     path: Path
     read_only: bool
     lock_timeout: float
+    _results: Results
 
     def _open_directory(self) -> Directory:
         raise NotImplementedError
@@ -109,6 +111,7 @@ class Keeping:
                 "concepts": head.concepts,
                 "vectors": head.vectors,
                 "associations": head.associations,
+                "namespaces": len(view.namespace_numbers()),
                 "types": {} if damage["associations"] else view.types(),
                 "damage": [text for text in damage.values() if text],
                 "dim": manifest.dim,
@@ -120,6 +123,8 @@ class Keeping:
                 "rows": {"live": head.vectors, "retired": head.rows - head.vectors},
                 "readers": self._open_directory().catalog.readers_behind(view.catalog),
                 "oldest_reader_s": self._open_directory().catalog.oldest_s(view.catalog),
+                "cache": self._results.stats(),
+                "tiers": self._open_directory().tiers.stats(head),
                 "size_bytes": size_bytes(self.path.resolve()),
                 "reclaimable_bytes": reclaimable_bytes(
                     self._open_directory().catalog, head, manifest.dim

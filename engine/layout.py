@@ -19,10 +19,12 @@ words/words-NNNNNN.post         segments of postings (csrc/postings.c)
 Tables of catalog.mdb: one LMDB tree, the first byte of a key is its table
 ---------------------------------------------------------------------------
 S store      "store" -> Manifest; "head" -> Head: the state that a commit makes visible;
+             "dictionary-N" -> what cold records share (tiers.py);
              "words" -> the segments of words (text/records.py)
 c concepts   u32 node -> concept record
 I ids        u16 namespace, id (see id_key) -> u32 node
 N names      casefolded name or alias (see name_key), 0, u32 node -> nothing
+M namespaces name -> u16 number
 T types      name of an association type -> u16 number
 E edges      u32 source, u16 type, u32 target -> what the log does not hold of an association
 D deaths     u64 commit -> u32 slots (little-endian) that this commit retired
@@ -42,6 +44,7 @@ notices a value that stands under another key.
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -62,6 +65,7 @@ TABLES: Final = {
     "concepts": b"c",
     "ids": b"I",
     "names": b"N",
+    "namespaces": b"M",
     "types": b"T",
     "edges": b"E",
     "deaths": b"D",
@@ -71,6 +75,10 @@ TABLES: Final = {
 }
 STORE_KEY: Final = b"store"
 HEAD_KEY: Final = b"head"
+COLD_MARK: Final = 0xC1  # First byte of a cold record's payload; msgpack never writes it.
+COLD_WINDOW: Final = -13  # Raw deflate over 8 KiB, as large as the dictionary: starting is quick.
+DICTIONARY_BYTES_MAX: Final = 8_192
+RECORD_BYTES_MAX: Final = 1 << 25  # A text, metadata and names at their limits, and more.
 WORDS_KEY: Final = b"words"
 
 LOG_HEADER_BYTES: Final = 4_096  # Of the log of associations, see csrc/graph_log.c.
@@ -180,6 +188,11 @@ def name_key(name: str) -> bytes:
     return _bounded(" ".join(name.split()).casefold().encode()) + b"\0"
 
 
+def dictionary_key(number: int) -> bytes:
+    """Key of a dictionary of cold records."""
+    return b"dictionary-%d" % number
+
+
 def blob_key(name: str) -> bytes:
     """What the keys of a blob's parts start with."""
     return name.encode() + b"\0"
@@ -194,13 +207,18 @@ def seal(key: bytes, content: Any) -> bytes:
     return zlib.crc32(payload, zlib.crc32(key)).to_bytes(4, "little") + payload
 
 
-def unseal(key: bytes, value: bytes, what: str) -> Any:
-    """The content that was sealed under `key`; CorruptError naming `what` if a bit differs."""
-    payload = value[4:]
+def _checked(key: bytes, value: bytes, what: str) -> bytes:
+    payload: bytes = value[4:]
     if len(value) < 5 or zlib.crc32(payload, zlib.crc32(key)) != int.from_bytes(
         value[:4], "little"
     ):
         raise CorruptError(f"{what} is damaged: its checksum does not match; run check")
+    return payload
+
+
+def unseal(key: bytes, value: bytes, what: str) -> Any:
+    """The content that was sealed under `key`; CorruptError naming `what` if a bit differs."""
+    payload = _checked(key, value, what)
     try:
         return msgpack.unpackb(payload, raw=False, strict_map_key=False)
     except (ValueError, msgpack.UnpackException) as error:
@@ -237,6 +255,8 @@ def encode(concept: Concept) -> bytes:
         record["e"] = concept.until
     if concept.slots:
         record["v"] = concept.slots
+    if concept.namespace:
+        record["o"] = concept.namespace
     return seal(node_key(concept.node), record)
 
 
@@ -249,6 +269,41 @@ def decode(node: int, value: bytes) -> Concept:
             node, record["i"], field("t"), field("n"), tuple(field("a", ())), field("s"),
             field("k"), field("d", {}), record["c"], field("u", 0), field("w", 1.0),
             field("f", 1.0), field("b"), field("e"), tuple(field("v", ())),
+            field("o", ""),
         )  # fmt: skip
     except (AttributeError, KeyError, TypeError) as error:
         raise CorruptError(f"concept number {node} is damaged: {error}; run check") from error
+
+
+# Cold records: COLD_MARK, u8 number of the dictionary, the hot payload as raw deflate.
+
+
+def is_cold(value: bytes) -> bool:
+    """Whether a concept's value is that of a cold record."""
+    return len(value) > 4 and value[4] == COLD_MARK
+
+
+def primed(dictionary: bytes) -> Any:
+    """A compressor to copy for each record: it has read the dictionary, which takes longest."""
+    return zlib.compressobj(6, zlib.DEFLATED, COLD_WINDOW, 5, zdict=dictionary)
+
+
+def frozen(node: int, value: bytes, number: int, compressor: Any) -> bytes:
+    """A hot value as a cold one; `compressor`: see primed."""
+    press = compressor.copy()
+    payload: bytes = bytes((COLD_MARK, number)) + press.compress(value[4:]) + press.flush()
+    return zlib.crc32(payload, zlib.crc32(node_key(node))).to_bytes(4, "little") + payload
+
+
+def thawed(node: int, value: bytes, dictionary: Callable[[int], bytes]) -> bytes:
+    """A cold value as the hot one; CorruptError if it is damaged or larger than a record may be."""
+    what = f"concept number {node}"
+    payload = _checked(node_key(node), value, what)
+    try:
+        reading = zlib.decompressobj(COLD_WINDOW, zdict=dictionary(payload[1]))
+        plain = reading.decompress(payload[2:], RECORD_BYTES_MAX)
+    except (zlib.error, IndexError) as error:
+        raise CorruptError(f"{what} is damaged: {error}; run check") from error
+    if not reading.eof or reading.unused_data:
+        raise CorruptError(f"{what} is damaged: it does not unpack; run check")
+    return zlib.crc32(plain, zlib.crc32(node_key(node))).to_bytes(4, "little") + plain

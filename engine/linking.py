@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import checks, folding
+from . import checks, folding, namespaces
 from .adding import Adding
 from .associations import records, removals
 from .bindings.graph import Edges
@@ -103,18 +103,19 @@ class Linking(Adding):
 
     def _create_missing(self, columns: list[list[Key] | NDArray[Any]]) -> None:
         """Add the ids that do not exist, once every other key is known to be right."""
-        missing: dict[str, None] = {}
+        missing: dict[tuple[str, str], None] = {}
         for keys in columns:
             if isinstance(keys, np.ndarray):
                 self._ends(keys)
                 continue
             for key in dict.fromkeys(keys):
-                if not isinstance(key, str):
+                if not isinstance(key, str | tuple):
                     self.existing(key)
                 elif key not in self:
-                    missing[key] = None
+                    missing[("", key) if isinstance(key, str) else key] = None
         if missing:
-            self.add_many(ids=list(missing))
+            ids, spaces = [id for _, id in missing], [space for space, _ in missing]
+            self.add_many(ids=ids, namespaces=spaces)
 
     def _ends(self, keys: list[Key] | NDArray[Any]) -> NDArray[np.uint32]:
         """Node numbers of a column of ids or node numbers, all of which exist."""
@@ -190,6 +191,23 @@ class Linking(Adding):
         with self._changing():
             self._remove_concept(concept, edges)
 
+    def drop_namespace(self, name: str) -> int:
+        """Remove a namespace with all of its concepts; returns how many there were.
+
+        The namespace "" loses its concepts and stays.  NotFoundError if there is none.
+        """
+        number = self.namespace_numbers().get(name)
+        if number is None:
+            raise NotFoundError(f"there is no namespace {name!r}")
+        nodes = namespaces.nodes(self._catalog, number)
+        with self._changing():
+            for node in nodes.tolist():
+                self.forget(node)
+            if number:
+                self._catalog.delete("namespaces", name.encode())
+                del self.namespace_numbers()[name]
+        return len(nodes)
+
     def _remove_concept(self, concept: Concept, edges: Edges) -> None:
         self._remove(edges)
         if concept.slots:
@@ -197,7 +215,7 @@ class Linking(Adding):
         for name in (concept.name, *concept.aliases):
             if name:
                 self._catalog.delete_name(name, concept.node)
-        self._catalog.delete_id(concept.id)
+        self._catalog.delete_id(concept.id, self.namespace_numbers()[concept.namespace])
         self._catalog.delete_concept(concept.node)
         if text_records.words_of(concept):
             self._texts[concept.node] = None

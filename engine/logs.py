@@ -48,6 +48,12 @@ class Logs:
         return 0 if self._vectors is None else self._vectors.index.covered
 
     @property
+    def index_progress(self) -> tuple[int, int]:
+        """The generation of the index that this process has seen, and the rows it has linked."""
+        index = None if self._vectors is None else self._vectors.index
+        return (0, 0) if index is None else (index.generation, index.covered)
+
+    @property
     def damage(self) -> dict[str, str | None]:
         """Why a part cannot be used; None where it can."""
         vectors = None if self._vectors is None else self._vectors.damage

@@ -17,6 +17,7 @@ class Concept:
     """An id with a text, names, metadata, times, a strength and a confidence.
 
     node: its number, given once, never reused.  slots: its rows of the vector log.
+    namespace: ids are unique within one; "" is the one of all that name none.
     created_ns, updated_ns: recorded times.  since, until: validity [since, until), None is open.
     """
 
@@ -35,13 +36,20 @@ class Concept:
     since: int | None = None
     until: int | None = None
     slots: tuple[int, ...] = ()
+    namespace: str = ""
+
+    @property
+    def key(self) -> "str | tuple[str, str]":
+        """What names it to a store: its id, or (namespace, id)."""
+        return (self.namespace, self.id) if self.namespace else self.id
 
 
 @dataclass(frozen=True, slots=True)
 class Association:
     """A typed, weighted, directed edge; (source, type, target) is its key.
 
-    source, target: ids of the concepts.  weight: strength of association, finite, for spreading.
+    source, target: ids of the concepts, and their namespaces.
+    weight: strength of association, finite, for spreading.
     confidence: belief that it holds, in (0, 1].  origin: who says so.
     since, until: validity [since, until) in nanoseconds, None is open.
     """
@@ -55,6 +63,8 @@ class Association:
     since: int | None = None
     until: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    source_namespace: str = ""
+    target_namespace: str = ""
 
 
 def to_ns(time: Time | None) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import blobs
+from . import blobs, namespaces
 from .bindings.edges import EDGE, Edges
 from .bindings.kernels import crc32c
 from .bindings.limits import EDGE_REMOVE, FORMAT
@@ -28,7 +28,6 @@ from .layout import (
     ROWS_HEADER_BYTES,
     SEGMENT_SLOTS,
     SLOT_BYTES,
-    decode,
     edge_of,
     extents_name,
     graph_name,
@@ -61,7 +60,7 @@ def repair(directory: Directory, timeout: float) -> list[Problem]:
             rows = Rows(directory.logs.folder, directory.manifest.dim or 0)
             lost += _vectors(txn, rows, head.rows)
             edges, damage = _associations(directory, txn, head)
-            head = replace(head, concepts=len(txn.nodes()))
+            head = replace(head, concepts=len(txn.nodes()), hot_bytes=None)
             move(directory, txn, head, rows.read, edges)
             lost += damage
         directory.follow()
@@ -81,16 +80,21 @@ def _concepts(txn: CatalogTransaction) -> list[Problem]:
     lost = []
     for key, value in list(txn.items("concepts")):
         try:
-            decode(node_of(key)[0] if len(key) == 4 else -1, value)
+            txn.decoded(node_of(key)[0] if len(key) == 4 else -1, value)
         except CorruptError:
             txn.delete("concepts", key)
             name = ids.get(key, f"number {int.from_bytes(key, 'big')}")
             lost.append(Problem("catalog", f"concept {name!r} is lost", True))
-    for table in ("ids", "names"):
+    for table in ("ids", "names", "namespaces"):
         for key, _ in list(txn.items(table)):
             txn.delete(table, key)
+    numbers = {namespaces.DEFAULT: 0}
     for concept in list(txn.concepts()):
-        txn.put("ids", id_key(concept.id), node_key(concept.node))
+        if concept.namespace not in numbers:
+            number = namespaces.make(txn, concept.namespace, numbers)
+            numbers[concept.namespace] = number
+        key = id_key(concept.id, numbers[concept.namespace])
+        txn.put("ids", key, node_key(concept.node))
         names = [name for name in (concept.name, *concept.aliases) if name]
         txn.put_names((name, concept.node) for name in names)
     return lost
@@ -184,7 +188,7 @@ def _vectors(txn: CatalogTransaction, rows: Rows, count: int) -> list[Problem]:
         )
         if sound != concept.slots:
             changed.append(replace(concept, slots=sound))
-    txn.put_concepts(changed)
+    txn.put_concepts(changed, stay=True)
     return [Problem("vectors", f"the vector of {x.id!r} is lost", True) for x in changed]
 
 

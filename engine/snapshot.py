@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import bitmaps, blobs, cutting, embedders, evidence, filters
+from . import bitmaps, blobs, cutting, embedders, evidence, filters, namespaces
+from .addressing import Addressing
+from .addressing import Key as Key
 from .associations import type_numbers
 from .bindings.graph import Edges, GraphView
 from .bindings.limits import CONCEPTS_MAX, EDGE_DATA
@@ -28,11 +29,8 @@ from .text import WordView
 from .text import records as text_records
 from .vectors import as_vectors
 
-Key = str | int
-"""A concept: its id, or its node number."""
 
-
-class Snapshot:
+class Snapshot(Addressing):
     """A frozen view of the store; close it when done, best with `with`."""
 
     _writes = False  # A Transaction sees what may yet be undone.
@@ -43,6 +41,7 @@ class Snapshot:
         self._graph: GraphView | None = None
         self._words: WordView | None = None
         self._types: dict[str, int] | None = None
+        self._namespaces: dict[str, int] | None = None
         self._type_names: dict[int, str] = {}
         self._matching: dict[str, bitmaps.Bitmap] = {}
         self._catalog = self._begin()
@@ -91,6 +90,11 @@ class Snapshot:
         return {**self._logs.damage, "associations": self._edge_log.damage}
 
     @property
+    def index_state(self) -> tuple[int, int, int]:
+        """What an approximate answer depends on beside this view: the index as it is here now."""
+        return (self._logs.generation, *self._logs.index_progress)
+
+    @property
     def version(self) -> int:
         """Number of the last commit that this view sees."""
         return self._head.commit
@@ -101,39 +105,13 @@ class Snapshot:
     # Concepts.
 
     def get(self, key: Key) -> Concept:
-        """The concept of an id or node number; NotFoundError if there is none."""
+        """The concept of an id, (namespace, id) or node number; NotFoundError if there is none."""
         node = self.node(key)
-        found = self._catalog.concept(node) if 0 <= node < self._head.next_node else None
+        found = self._catalog.record(node) if 0 <= node < self._head.next_node else None
         if found is None:
             raise NotFoundError(f"there is no concept {key!r}")
-        return found
-
-    def node(self, key: Key) -> int:
-        """The node number of an id (or of itself); NotFoundError if there is none."""
-        if isinstance(key, str):
-            node = self._catalog.node(key)
-            if node is None:
-                raise NotFoundError(f"there is no concept with id {key!r}")
-            return node
-        if isinstance(key, bool) or not isinstance(key, int | np.integer):
-            raise InvalidError(f"want an id (str) or a node number (int), got {key!r}")
-        return int(key)
-
-    def existing(self, key: Key) -> int:
-        """The node number of a concept that exists; NotFoundError if there is none."""
-        node = self.node(key)
-        if not 0 <= node < self._head.next_node or not self._catalog.has(node):
-            raise NotFoundError(f"there is no concept {key!r}")
-        return node
-
-    def __contains__(self, key: Key) -> bool:
-        if isinstance(key, str):
-            return self._catalog.node(key) is not None
-        return 0 <= key < self._head.next_node and self._catalog.has(key)
-
-    def known(self, ids: Sequence[str]) -> NDArray[np.bool_]:
-        """For each id whether there is such a concept, (n,)."""
-        return np.array([self._catalog.node(id) is not None for id in ids], dtype=np.bool_)
+        self._directory.tiers.note(node, found[1])
+        return found[0]
 
     def named(self, name: str) -> list[Concept]:
         """Concepts with this name or alias; case and white space do not matter."""
@@ -143,7 +121,16 @@ class Snapshot:
         """All concepts that satisfy a condition (see filters.py), in node order."""
         if where is None:
             return self._catalog.concepts()
-        return filter(filters.compile(where), self._catalog.concepts())
+        return filter(filters.compile(where), self._candidates(where))
+
+    def _candidates(self, where: Condition) -> Iterator[Concept]:
+        """All concepts that may satisfy a condition: of one namespace, where it names one."""
+        name = where.get("namespace")
+        if not isinstance(name, str):
+            return self._catalog.concepts()
+        number = self.namespace_numbers().get(name)
+        nodes = () if number is None else namespaces.nodes(self._catalog, number).tolist()
+        return iter(self.records(nodes))
 
     def records(self, nodes: Sequence[int] | Nodes) -> list[Concept]:
         """The concepts of node numbers, in the order given."""
@@ -342,13 +329,18 @@ class Snapshot:
         return self._associations(self.graph.edges())
 
     def _associations(self, edges: Edges) -> Iterator[Association]:
-        ids: dict[int, str] = {}
+        ids: dict[int, tuple[str, str]] = {}
         for source, target, type, flags, weight in edges.tolist():
             for node in (source, target):
                 if node not in ids:
-                    ids[node] = self.get(node).id
+                    concept = self.get(node)
+                    ids[node] = (concept.id, concept.namespace)
             data = self._catalog.edge((source, type, target)) if flags & EDGE_DATA else {}
-            yield Association(ids[source], ids[target], self.type_name(type), weight, **data)
+            (start, here), (end, there) = ids[source], ids[target]
+            yield Association(
+                start, end, self.type_name(type), weight,
+                source_namespace=here, target_namespace=there, **data,
+            )  # fmt: skip
 
     def details(self, edges: Edges) -> list[dict[str, Any]]:
         """What the log does not hold of each association: confidence, origin, times, data."""

@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from . import embedders
 from .asking import Answer, answer
-from .directory import Directory
+from .budgets import Budgets
+from .directory import Directory, NewManifest
 from .durability import check_mode
 from .embedders import Embedder
 from .errors import ClosedError, ConflictError, EmbedderError, InvalidError, ReadOnlyError
@@ -26,6 +27,7 @@ from .manifests import expect, manifest_of
 from .operators import All, Fuse, Near, Spread, Top, Where, Words
 from .query import Operator, Query
 from .records import Concept
+from .results import Results
 from .selection import Nodes, Question, Selection
 from .snapshot import Key, Snapshot
 from .transaction import Transaction
@@ -34,6 +36,7 @@ from .vanishing import VanishingFolder
 MEMORY = ":memory:"
 NO_EMBEDDER = "none"
 LOCK_TIMEOUT_S = 10.0
+DEFAULTS = Budgets()
 FUSED_ROWS = 100  # Rows of each part that a fused search looks at.
 SPREAD_FROM = 3  # Its best rows, from which a search follows associations.
 SPREAD = Spread(0.3, 1e-3, direction="both", stays=True)
@@ -50,6 +53,9 @@ def open(
     lock_timeout: float = LOCK_TIMEOUT_S,
     stemmer: str | None = None,
     phrases: bool = False,
+    hot_bytes: int | None = None,
+    cache_bytes: int = 0,
+    cache_seconds: float | None = None,
 ) -> "Store":
     """The store at a path, created if there is none.
 
@@ -67,6 +73,9 @@ def open(
     milliseconds behind, and a power loss takes a suffix of the commits at most. "none": nothing;
     the disk follows about a second behind.  Killing the process loses nothing in any of them.
     lock_timeout: seconds that a transaction waits for another writer before LockTimeout.
+    hot_bytes: of concept records that are kept plain, see tiers.py; None: 100 MB.
+    cache_bytes: of results of `run` and `search` that are kept for cache_seconds (None: until they
+    fall out), see results.py.
     """
     return Store(
         path,
@@ -78,6 +87,7 @@ def open(
         lock_timeout=lock_timeout,
         stemmer=stemmer,
         phrases=phrases,
+        budgets=Budgets(hot_bytes, cache_bytes, cache_seconds),
     )
 
 
@@ -96,6 +106,7 @@ class Store(Keeping):
         lock_timeout: float = LOCK_TIMEOUT_S,
         stemmer: str | None = None,
         phrases: bool = False,
+        budgets: Budgets = DEFAULTS,
     ):
         if not 0 <= lock_timeout <= threading.TIMEOUT_MAX:
             raise InvalidError(f"want lock_timeout in seconds, 0 or more, got {lock_timeout}")
@@ -108,6 +119,7 @@ class Store(Keeping):
         self.durability = check_mode(durability)
         self._closed = False
         self._embedder: Embedder | None = None
+        self._results = Results(budgets.cache_bytes, budgets.cache_seconds)
         name = _embedder_name(embedder, dim)
         wanted: dict[str, Any] = {
             "dim": dim, "metric": metric, "stemmer": stemmer, "phrases": phrases
@@ -119,10 +131,8 @@ class Store(Keeping):
             return manifest_of(embedder=name, **made)
 
         try:
-            self._directory = Directory.acquire(
-                self.path, read_only=read_only, new=None if read_only else new,
-                durability=durability,
-            )  # fmt: skip
+            self._budgets = budgets
+            self._directory = self._acquire(None if read_only else new)
         except BaseException:
             self._vanish()
             raise
@@ -134,6 +144,15 @@ class Store(Keeping):
         except BaseException:
             self.close()
             raise
+
+    def _acquire(self, new: NewManifest | None) -> Directory:
+        """The directory; given budgets are those of all handles of this process from now on."""
+        directory = Directory.acquire(
+            self.path, read_only=self.read_only, new=new, durability=self.durability
+        )
+        if self._budgets.hot_bytes is not None:
+            directory.tiers.hot_bytes = self._budgets.hot_bytes
+        return directory
 
     def _fix_dim(self, dim: int | None) -> None:
         """Record the dimension of a store that was made without one and has no vectors yet."""
@@ -188,9 +207,7 @@ class Store(Keeping):
         if self._vanishing is not None and not self._vanishing.is_ours:
             raise ClosedError('a ":memory:" store is its process\'s own; this one is a fork of it')
         if self._directory.pid != os.getpid():  # After fork: the parent's must not be touched.
-            self._directory = Directory.acquire(
-                self.path, read_only=self.read_only, durability=self.durability
-            )
+            self._directory = self._acquire(None)
         return self._directory
 
     # Views.
@@ -218,7 +235,7 @@ class Store(Keeping):
         about: the question, a text, a vector (dim,), or a `Question` with both.
         """
         with self.snapshot() as view:
-            return query(view, Selection.everything(view, _question(about))).detach()
+            return self._answer(view, query, _question(about))
 
     def search(
         self,
@@ -228,17 +245,27 @@ class Store(Keeping):
         vector: Any = None,
         where: Condition | None = None,
         method: str | None = None,
+        namespace: str | None = None,
     ) -> Selection:
         """The k concepts that fit a text, a vector or both best, among those that satisfy `where`.
 
         method: "vectors", "words", or None: both, fused, where the question and the store have
         both, and with what a walk from the best of them meets, where there are associations
         (see `plan_of`; `explain()` of what is found shows it).
+        namespace: only its concepts; "" has those that name none.
         """
         with self.snapshot() as view:
             question = Question(text=text, vector=vector)
+            if namespace is not None:
+                where = {"namespace": namespace, "$and": [where or {}]}
             plan = plan_of(view, question, k, where, method)
+            return self._answer(view, plan, question)
+
+    def _answer(self, view: Snapshot, plan: Operator[Snapshot], question: Question) -> Selection:
+        def compute() -> Selection:
             return plan(view, Selection.everything(view, question)).detach()
+
+        return self._results.answer(view, plan, question, compute)
 
     def get(self, key: Key) -> Concept:
         """The concept of an id or node number; NotFoundError if there is none."""

@@ -31,6 +31,7 @@ from .layout import draft_extents_name
 from .learning import Learning
 from .syncing import sync
 from .text import records as text_records
+from .tiers import settle
 
 
 class Transaction(Learning):
@@ -146,6 +147,7 @@ class Transaction(Learning):
             self._catalog.put_deaths(head.commit, sorted(self._retired))
         words = self._directory.words()
         head, now = text_records.settle(words, self._catalog, head, known=self._texts)
+        head = settle(self._catalog, head, self._directory.tiers)
         self._catalog.put_head(head)
         self._directory.publish(self._catalog, linked=self._linked, folded=self._folded)
         self._committed = head

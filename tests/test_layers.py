@@ -10,19 +10,20 @@ from sources import ROOT, c_files, package_modules
 
 # From the bottom up. A module may import its own layer (without circles) and the ones before it.
 LAYERS = (
-    "errors records layout locking heads syncing environment mounts",
+    "errors records layout locking heads syncing environment mounts concepts",
     "bindings",
     "kernels hashing regular patterns",
-    "vectors associations extents text catalog tiers selection views spiking filters bitmaps embedders"
-    " bundle reading cutting coherence calibration indexing background checks drafts"
+    "vectors associations extents text catalog tiers selection views spiking filters bitmaps"
+    " bundle reading cutting coherence calibration indexing background checks drafts budgets embedders"
     " columns ledgers plasticity memories genomes blobs"
-    " checkpoints connectomes blueprints rasters"
+    " checkpoints connectomes blueprints rasters namespaces addressing"
     " facts severing belief evidence receipts explanations judgement extraction mentions"
     " chaining rules syncpoints",
     "logs manifests folding journal durability sizes",
     "directory",
     "snapshot",
-    "query bounding adding linking learning transaction checking copying compacting repairing",
+    "query results bounding adding linking learning transaction checking copying compacting"
+    " repairing",
     "operators asking",
     "store keeping vanishing",
     "asynchronous ingesting importing exporting conditions diagnosing"  # Jobs on a store.

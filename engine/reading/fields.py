@@ -33,8 +33,8 @@ class Fields:
 def item_from(record: Mapping[str, Any], fields: Fields, place: str) -> Item:
     """The item of a record.
 
-    `aliases source kind since until data vector` mean what they mean to a store; every other field
-    is metadata. Without an id the id is a hash of source and text (or name).
+    `aliases source kind since until data vector namespace` mean what they mean to a store; every
+    other field is metadata. Without an id the id is a hash of source and text (or name).
     Raises ValueError with the reason: a field of the wrong type, or neither id, text nor name.
     """
     rest = {key: value for key, value in record.items() if value is not None}
@@ -43,6 +43,7 @@ def item_from(record: Mapping[str, Any], fields: Fields, place: str) -> Item:
     name = _string(rest.pop(fields.name, None), fields.name)
     source = _string(rest.pop("source", None), "source") or fields.source
     kind = _string(rest.pop("kind", None), "kind")
+    namespace = _string(rest.pop("namespace", None), "namespace") or ""
     aliases = _aliases(rest.pop("aliases", ()))
     vector = _vector(rest.pop("vector", None))
     since, until = (_time(rest.pop(key, None), key) for key in ("since", "until"))
@@ -64,13 +65,15 @@ def item_from(record: Mapping[str, Any], fields: Fields, place: str) -> Item:
         data={**rest, **data},
         vector=vector,
         place=place,
+        namespace=namespace,
     )
 
 
 def edge_from(record: Mapping[str, Any], place: str) -> Edge:
     """The edge of a record with `source`, `target`, `type`; raises ValueError with the reason.
 
-    Optional: `weight`, `confidence`, `origin`, `since`, `until`, `data`.
+    Optional: `source_namespace`, `target_namespace`, `weight`, `confidence`, `origin`, `since`,
+    `until`, `data`.
     """
     ends = {key: _identity(record.get(key), key) for key in ("source", "target", "type")}
     missing = [key for key, value in ends.items() if value is None]
@@ -79,6 +82,7 @@ def edge_from(record: Mapping[str, Any], place: str) -> Edge:
     data = record.get("data") or {}
     if not isinstance(data, Mapping):
         raise ValueError(f"want an object in field 'data', got {type(data).__name__}")
+    spaces = [_string(record.get(f"{end}_namespace"), end) for end in ("source", "target")]
     return Edge(
         source=str(ends["source"]),
         target=str(ends["target"]),
@@ -90,6 +94,8 @@ def edge_from(record: Mapping[str, Any], place: str) -> Edge:
         until=_time(record.get("until"), "until"),
         data=data,
         place=place,
+        source_namespace=spaces[0] or "",
+        target_namespace=spaces[1] or "",
     )
 
 

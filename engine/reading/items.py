@@ -6,7 +6,7 @@ given to `on_bad`; when that returns, the reader goes on behind it: one bad line
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -28,6 +28,16 @@ class Item:
     data: Mapping[str, Any] = field(default_factory=dict, hash=False)
     vector: tuple[float, ...] | None = None
     place: str = ""
+    namespace: str = ""
+
+    def within(self, namespace: str) -> "Item":
+        """The item in this namespace, if it names none."""
+        return self if self.namespace else replace(self, namespace=namespace)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, id)"""
+        return self.namespace, self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,18 @@ class Edge:
     until: int | str | None = None
     data: Mapping[str, Any] = field(default_factory=dict, hash=False)
     place: str = ""
+    source_namespace: str = ""
+    target_namespace: str = ""
+
+    def within(self, namespace: str) -> "Edge":
+        """The edge between concepts of this namespace, where its ends name none."""
+        ends = (self.source_namespace or namespace, self.target_namespace or namespace)
+        return replace(self, source_namespace=ends[0], target_namespace=ends[1])
+
+    @property
+    def ends(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """(namespace, id) of the source and of the target."""
+        return (self.source_namespace, self.source), (self.target_namespace, self.target)
 
     @property
     def has_content(self) -> bool:
