@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -159,7 +160,7 @@ class WordsQuery:
     """What is asked: distinct words with their weights, and how they count."""
 
     words: tuple[bytes, ...]
-    weights: Float64
+    weights: tuple[float, ...]
     mode: int
     phrase: tuple[int, ...]  # For PHRASE: which of the words stands at each place.
     k: int
@@ -195,19 +196,17 @@ class WordsFound:
         allowed: UInt64 | None,
     ) -> Self:
         """Let the documents of segments compete; live[i]: bit per ordinal, None for all."""
-        packed = Packed(query.words)
-        phrase = np.asarray(query.phrase, np.uint32)
-        kept = [
-            pointer("uint8_t[]", packed.bytes),
-            pointer("uint32_t[]", packed.offsets),
-            pointer("double[]", query.weights),
-            pointer("uint32_t[]", phrase),
+        kept = [  # NumPy's fixed cost per array would be most of a quick search.
+            pointer("uint8_t[]", b"".join(query.words)),
+            ffi.new("uint32_t[]", [0, *accumulate(map(len, query.words))]),
+            ffi.new("double[]", query.weights),
+            ffi.new("uint32_t[]", query.phrase),
             ffi.NULL if allowed is None else pointer("uint64_t[]", allowed),
         ]
         asked = ffi.new("ql_words_query *")
         asked.n, asked.mode, asked.k = len(query.words), query.mode, query.k
         asked.texts, asked.offsets, asked.weights, asked.phrase, asked.allowed = kept
-        asked.phrase_count = len(phrase)
+        asked.phrase_count = len(query.phrase)
         asked.k1, asked.b, asked.length_mean = query.k1, query.b, query.length_mean
         asked.allowed_nodes = 0 if allowed is None else len(allowed) * 64
         bitmaps = [ffi.NULL if bits is None else pointer("uint64_t[]", bits) for bits in live]

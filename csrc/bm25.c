@@ -469,6 +469,22 @@ static int search_all(search *s)
     return first_failure(s);
 }
 
+/* The first document from `from` on whose node is at least `node`; documents if there is none. */
+static uint32_t document_of(const uint32_t *nodes, uint32_t from, uint32_t documents, uint32_t node)
+{
+    uint64_t high = (uint64_t)from + (node > nodes[from] ? node - nodes[from] : 0); /* Nodes ascend strictly. */
+    uint32_t low = from;
+
+    if (high >= documents) high = documents;
+    else if (nodes[high] == node) return (uint32_t)high; /* No node between was left out: the usual case. */
+    while (low < high) {
+        uint32_t middle = low + (uint32_t)(high - low) / 2;
+        if (nodes[middle] < node) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
 /* The allowed documents lead. */
 static int search_allowed(search *s, int every)
 {
@@ -480,13 +496,8 @@ static int search_allowed(search *s, int every)
     for (uint64_t i = documents ? nodes[0] / 64 : words; i < words && from < documents; i++) {
         for (uint64_t bits = s->query->allowed[i]; bits && from < documents; bits &= bits - 1) {
             uint32_t node = (uint32_t)(i * 64 + (uint32_t)__builtin_ctzll(bits));
-            uint32_t step = 1;
             uint32_t next;
-            while (nodes[from] < node && step < documents - from && nodes[from + step] < node) { /* Gallop. */
-                from += step;
-                step *= 2;
-            }
-            while (from < documents && nodes[from] < node) from++;
+            from = document_of(nodes, from, documents, node);
             if (from >= documents || nodes[from] != node) continue;
             QL_TRY(try_document(s, from, every, &next));
         }
@@ -531,16 +542,18 @@ static int open_words(search *s, int *missing, uint64_t *postings)
     return QL_OK;
 }
 
-static uint64_t count_allowed(const ql_words_query *query)
+/* Whether the filter lets fewer nodes through than this; looks no further than it must. */
+static int allows_fewer(const ql_words_query *query, uint64_t limit)
 {
     uint64_t count = 0;
 
-    for (uint64_t i = 0; i < (query->allowed_nodes + 63) / 64; i++)
-        count += (uint64_t)__builtin_popcountll(query->allowed[i]);
-    return count;
+    if (!query->allowed) return 0;
+    for (uint64_t i = 0; i < (query->allowed_nodes + 63) / 64 && count < limit; i++)
+        if (query->allowed[i]) count += (uint64_t)__builtin_popcountll(query->allowed[i]);
+    return count < limit;
 }
 
-static int search_segment(search *s, uint64_t allowed_count)
+static int search_segment(search *s)
 {
     int every = s->query->mode != QL_WORDS_ANY;
     uint64_t postings;
@@ -556,7 +569,7 @@ static int search_segment(search *s, uint64_t allowed_count)
             for (uint32_t j = 0; j < s->n; j++)
                 if (s->list[j].place == s->query->phrase[i]) s->phrase[i] = j;
     }
-    if (s->query->allowed && allowed_count < postings / SPARSE_RATIO) status = search_allowed(s, every);
+    if (allows_fewer(s->query, postings / SPARSE_RATIO)) status = search_allowed(s, every);
     else status = every ? search_all(s) : search_any(s);
     for (uint32_t i = 0; i < s->n; i++) {
         s->cost->hops += s->list[i].cursor.decoded_blocks;
@@ -584,7 +597,6 @@ int ql_words_search(const ql_words *const *segments, const uint64_t *const *live
                     const ql_words_query *query, uint32_t *nodes, float *scores, uint32_t *found, ql_cost *cost)
 {
     search s = {.query = query, .nodes = nodes, .scores = scores, .cost = cost};
-    uint64_t allowed_count;
     int status = QL_OK;
 
     if (!query_is_sound(query) || *found > query->k) return QL_E_INVALID;
@@ -598,11 +610,10 @@ int ql_words_search(const ql_words *const *segments, const uint64_t *const *live
     s.phrase = ql_alloc(query->phrase_count, sizeof *s.phrase);
     if (!s.list || !s.sums || !s.phrase) status = QL_E_MEMORY;
 
-    allowed_count = query->allowed ? count_allowed(query) : 0;
     for (uint32_t i = 0; i < n && status == QL_OK; i++) {
         s.words = segments[i];
         s.live = live[i];
-        status = search_segment(&s, allowed_count);
+        status = search_segment(&s);
     }
     if (status == QL_OK) {
         sort_heap(&s);

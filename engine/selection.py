@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import views
+from . import bitmaps, views
 from .bindings.limits import NONE
 from .errors import ClosedError, InvalidError, NotFoundError
 from .records import Concept
@@ -93,6 +93,7 @@ class Selection:
         self.question = question or Question()
         self.step = step
         self._concepts: dict[int, Concept] = {}
+        self._bitmap: bitmaps.Bitmap | None = None
 
     @classmethod
     def everything(cls, reader: Reader, question: Question | None = None) -> Self:
@@ -177,6 +178,14 @@ class Selection:
         """What a concept that is not here scores at most, and any at most; None: not known."""
         return None if self.step is None else self.step.scale
 
+    def bitmap(self, size: int) -> bitmaps.Bitmap | None:
+        """The nodes as a bitmap over [0, size), made once; None for the selection of everything."""
+        if self.is_everything:
+            return None
+        if self._bitmap is None or len(self._bitmap) != (size + 63) // 64:
+            self._bitmap = bitmaps.of_nodes(self.ids, size)
+        return self._bitmap
+
     def timed(self, seconds: float) -> "Selection":
         """The same with the time that making it took."""
         if self.step is not None:
@@ -222,27 +231,11 @@ class Selection:
 
     def explain(self) -> str:
         """The plan as it ran: per step the rows, milliseconds and counted cost."""
-        lines = self._told(None, "")
+        lines = views.told(self, None, "")
         return "\n".join(line.rstrip() for line in lines) or "(everything; nothing has run)"
 
-    def _told(self, since: "Selection | None", indent: str) -> list[str]:
-        """A line for each step after `since`, those of sub-queries before it and further in."""
-        lines: list[str] = []
-        for made in self._chain()[0 if since is None else len(since.steps()) :]:
-            step = made.step
-            assert step is not None  # The chain ends where there is none.
-            for leg in step.inputs:
-                lines += leg._told(step.source, indent + "  ")
-            cost = "  ".join(f"{name} {value:,}" for name, value in step.cost.items() if value)
-            source = step.source
-            rows_in = "all" if source is None or source.step is None else str(len(source))
-            lines.append(
-                f"{indent + step.operator:<44} {f'{rows_in} -> {len(made)}':>16}"
-                f" {step.seconds * 1e3:9.3f} ms  {cost}{'  partial' if step.partial else ''}"
-            )
-        return lines
-
-    def _chain(self) -> list["Selection"]:
+    def chain(self) -> list["Selection"]:
+        """What each step made, first to last; this one is the last."""
         chain: list[Selection] = []
         at: Selection | None = self
         while at is not None and at.step is not None:
@@ -252,14 +245,10 @@ class Selection:
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Columns as lists: id, score, text, name and the operators' own."""
-        concepts = self.concepts()
-        columns: dict[str, list[Any]] = {
-            "id": [c.id for c in concepts],
-            "score": [float(x) for x in self.scores],
-            "name": [c.name for c in concepts],
-            "text": [c.text for c in concepts],
+        return {
+            name: column if isinstance(column, list) else column.tolist()
+            for name, column in views.columns(self).items()
         }
-        return columns | {name: column.tolist() for name, column in self.columns.items()}
 
     def to_arrow(self) -> Any:
         """A pyarrow.Table: id, score, name, text and the operators' own; wants pyarrow."""
@@ -284,7 +273,7 @@ class Selection:
                 at, rows = step.source, np.unique(parents[parents >= 0])
                 if len(rows):  # Else a start of everything would be read just to keep nothing.
                     at._keep(at.ids[rows])
-        for made in self._chain():
+        for made in self.chain():
             made._reader = None
         return self
 

@@ -1,4 +1,4 @@
-"""Views of a Selection: a table with bars, the drawing of a trail, and data frames.
+"""Views of a Selection: tables with bars, drawings of trails, plans as they ran, data frames.
 
 Whatever stands in a store is escaped: an id or a text is shown, never run.  pyarrow and pandas are
 asked for only when one of their tables is wanted.
@@ -47,6 +47,8 @@ class Selection(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
     def trail(self, row: int) -> Sequence[Hop]: ...
     def concepts(self) -> Sequence[Any]: ...
+    def steps(self) -> Sequence[Any]: ...
+    def chain(self) -> Sequence[Any]: ...
 
 
 def escaped(text: str | None, most: int = TEXT_MAX) -> str:
@@ -112,32 +114,49 @@ def _box(place: int, station: Sequence[Hop]) -> str:
     )
 
 
+def told(selection: Selection, since: Selection | None, indent: str) -> list[str]:
+    """A line for each step after `since`, those of sub-queries before it and further in."""
+    lines: list[str] = []
+    for made in selection.chain()[0 if since is None else len(since.steps()) :]:
+        step = made.step
+        for leg in step.inputs:
+            lines += told(leg, step.source, indent + "  ")
+        cost = "  ".join(f"{name} {value:,}" for name, value in step.cost.items() if value)
+        source = step.source
+        rows_in = "all" if source is None or source.step is None else str(len(source))
+        lines.append(
+            f"{indent + step.operator:<44} {f'{rows_in} -> {len(made)}':>16}"
+            f" {step.seconds * 1e3:9.3f} ms  {cost}{'  partial' if step.partial else ''}"
+        )
+    return lines
+
+
 def arrow(selection: Selection) -> Any:
     """A Selection as a pyarrow.Table: id, score, name, text and the operators' columns."""
     pyarrow = _library("pyarrow")
-    columns = _columns(selection)
     text = pyarrow.string()
     arrays = {
         name: pyarrow.array(column, text) if name in ("id", "name", "text") else column
-        for name, column in columns.items()
+        for name, column in columns(selection).items()
     }
     return pyarrow.table(arrays)
 
 
 def frame(selection: Selection) -> Any:
     """A Selection as a pandas.DataFrame with the same columns."""
-    return _library("pandas").DataFrame(_columns(selection))
+    return _library("pandas").DataFrame(columns(selection))
 
 
-def _columns(selection: Selection) -> dict[str, Any]:
+def columns(selection: Selection) -> dict[str, Any]:
+    """Lists and arrays by name: id, score, name, text and the operators' own."""
     concepts = selection.concepts()
-    columns: dict[str, Any] = {
+    own: dict[str, Any] = {
         "id": [concept.id for concept in concepts],
         "score": selection.scores,
         "name": [concept.name for concept in concepts],
         "text": [concept.text for concept in concepts],
     }
-    return columns | selection.columns
+    return own | selection.columns
 
 
 def _library(name: str) -> Any:

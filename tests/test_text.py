@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quillian import bitmaps
 from quillian.errors import CorruptError, InvalidError
 from quillian.text import (
     Analyser,
@@ -153,6 +154,25 @@ def test_blocks_and_groups_are_skipped_rightly(tmp_path: Path) -> None:
             if len(chosen) < 3:  # Two addends have one order, so the bits are equal.
                 assert found.nodes.tolist() == best.tolist()
     assert view.search(["w0"], 10).cost["distances"] < n // 4
+
+
+def test_narrow_filters_find_their_documents_among_gaps(tmp_path: Path) -> None:
+    """Runs of nodes and gaps between them; filters with nodes that no document has."""
+    rng = random.Random(5)
+    nodes = [n for n in range(6000) if n % 1000 < 400 or n % 7 == 0]
+    texts = {n: [f"w{rng.randrange(3)}" for _ in range(rng.randint(1, 5))] for n in nodes}
+    index = index_at(tmp_path)
+    info = index.build("a.words", ((n, " ".join(texts[n])) for n in nodes))
+    view = index.view(WordsState((info,)), lambda a, b: [], lambda n: [])
+    for count in (1, 5, 40, 150):
+        for first in (0, 399, 5990):
+            allowed = {rng.randrange(first, 6100) for _ in range(count)} | {first}
+            bitmap = bitmaps.of_nodes(np.array(sorted(allowed), np.uint64), 6100)
+            for words, mode in ((["w0"], "any"), (["w1", "w2"], "any"), (["w0", "w2"], "all")):
+                found = view.search(words, 10, mode=mode, allowed=bitmap)
+                expected = bm25(texts, words, 10, mode, allowed)
+                assert found.nodes.tolist() == [node for node, _ in expected]
+                assert found.scores == pytest.approx([score for _, score in expected], rel=1e-5)
 
 
 def test_scores_equal_bm25s(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import bitmaps
 from ..query import Operator
 from ..selection import Selection, as_rows
 from ..snapshot import Key, Snapshot
@@ -28,16 +27,13 @@ class Near(Operator[Snapshot]):
     exact: bool = False
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
-        allowed = None
-        if not selection.is_everything:
-            allowed = bitmaps.of_nodes(selection.ids, view.head.next_node)
         return view.nearest(
             selection,
             k=self.k,
             ef=self.ef,
             recall=self.recall,
             exact=self.exact,
-            allowed=allowed,
+            allowed=selection.bitmap(view.head.next_node),
             operator=repr(self),
         )
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import bitmaps
 from ..errors import InvalidError
 from ..query import Operator
 from ..selection import Selection, as_rows
@@ -34,15 +33,12 @@ class Words(Operator[Snapshot]):
             raise InvalidError("Words wants a question with a text; pass about=... with one")
         if self.k < 1:
             raise InvalidError(f"want k >= 1, got {self.k}")
-        allowed = None
-        if not selection.is_everything:
-            allowed = bitmaps.of_nodes(selection.ids, view.head.next_node)
         words = view.words
         found = words.search(
             words.words(text),
             self.k,
             mode=self.mode,
-            allowed=allowed,
+            allowed=selection.bitmap(view.head.next_node),
             parameters=Bm25(self.k1, self.b),
         )
         ids = found.nodes.astype(np.uint64)

@@ -9,6 +9,7 @@ csrc/bm25.c, so a text scores the same bits in the tail and in a segment.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log1p
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +32,21 @@ class Bm25:
             raise InvalidError(f"want k1 >= 0 and 0 <= b <= 1, got k1={self.k1}, b={self.b}")
 
 
-def weights(documents: int, frequencies: NDArray[np.int64], occurrences: Sequence[int]) -> Float64:
-    """Weight of each word of a question, (n,); frequencies: documents that hold it."""
-    n = frequencies.astype(np.float64)
-    factors: Float64 = np.log1p((documents - n + 0.5) / (n + 0.5)) * np.asarray(occurrences)
-    return factors
+def weights(
+    documents: int, frequencies: Sequence[int], occurrences: Sequence[int]
+) -> tuple[float, ...]:
+    """Weight of each word of a question; frequencies: documents that hold it."""
+    return tuple(
+        log1p((documents - n + 0.5) / (n + 0.5)) * times
+        for n, times in zip(frequencies, occurrences, strict=True)
+    )
 
 
 def tail_scores(
     tail: WordTail,
     part: TailPart,
     words: Sequence[str],
-    weight: Float64,
+    weight: Sequence[float],
     parameters: Bm25,
     length_mean: float,
 ) -> tuple[Float64, NDArray[np.int64]]:

@@ -108,6 +108,9 @@ class WordView:
 
     def frequencies(self, words: Sequence[str]) -> Int64:
         """In how many documents each word stands, exactly, (n,)."""
+        return np.array(self._held_by(words), np.int64)
+
+    def _held_by(self, words: Sequence[str]) -> list[int]:
         new = [word for word in words if word not in self._counts]
         if new:
             packed = [word.encode("utf-8", "surrogatepass") for word in new]
@@ -115,7 +118,7 @@ class WordView:
             for layer in self._layers:
                 counts += layer.segment.frequencies(packed, layer.dead)
             self._counts.update(zip(new, counts.tolist(), strict=True))
-        return np.array([self._counts[word] for word in words], np.int64)
+        return [self._counts[word] for word in words]
 
     def search(
         self,
@@ -138,14 +141,16 @@ class WordView:
             raise LimitError(f"want k >= 0 and at most {WORDS_MAX} words, got {k}, {len(words)}")
         parameters = parameters or Bm25()
         occurrences = Counter(words)
-        counts = self.frequencies(list(occurrences))
+        counts = self._held_by(list(occurrences))
         known = [w for w, n in zip(occurrences, counts, strict=True) if n]
         if not known or k == 0 or (mode != "any" and len(known) < len(occurrences)):
             empty = np.empty(0, np.uint32), np.empty(0, np.float32)
             return Found(*empty, {"distances": 0, "hops": 0, "bytes": 0})
         query = WordsQuery(
             words=tuple(w.encode("utf-8", "surrogatepass") for w in known),
-            weights=weights(self.documents, counts[counts > 0], [occurrences[w] for w in known]),
+            weights=weights(
+                self.documents, [n for n in counts if n], [occurrences[w] for w in known]
+            ),
             mode=MODES[mode],
             phrase=tuple(known.index(w) for w in words) if mode == "phrase" else (),
             k=min(k, self.documents),
@@ -157,7 +162,7 @@ class WordView:
         found.search(
             [x.segment for x in self._layers], [x.live for x in self._layers], query, allowed
         )
-        return Found(found.nodes, found.scores, found.cost, float(query.weights.sum()))
+        return Found(found.nodes, found.scores, found.cost, sum(query.weights))
 
     def _search_tail(
         self,
