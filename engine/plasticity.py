@@ -52,6 +52,9 @@ class Between:
         self.pre = np.zeros(0, np.int64)  # Offsets from the first of the source range.
         self.post = np.zeros(0, np.int64)
         self.weights = np.zeros(0, np.uint8)
+        self.starts = np.zeros(
+            source[1] + 1, np.int64
+        )  # Those of pre i: [starts[i], starts[i + 1]).
 
     def refresh(self, network: Plastic) -> bool:
         """Look the synapses up if their number changed; True if it did."""
@@ -66,14 +69,23 @@ class Between:
         self.pre = np.repeat(np.arange(self.source[1]), np.diff(rows))[inside]
         self.post = post[inside]
         self.weights = weights[inside].copy()
+        self.starts = np.searchsorted(self.pre, np.arange(self.source[1] + 1))
         return True
 
-    def change(self, network: Plastic, which: NDArray[np.bool_], weights: Bytes) -> None:
-        """Write the chosen weights where they differ."""
-        which = which & (weights != self.weights)
-        if which.any():
-            self.weights[which] = weights[which]
-            network.reweigh(self.positions[which], weights[which])
+    def leaving(self, pre: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Which synapses leave the chosen ones of the source range."""
+        sources = np.flatnonzero(pre)
+        lengths = self.starts[sources + 1] - self.starts[sources]
+        shifts = self.starts[sources] - np.cumsum(lengths) + lengths
+        return np.repeat(shifts, lengths) + np.arange(lengths.sum())
+
+    def change(self, network: Plastic, which: NDArray[np.int64], weights: Bytes) -> None:
+        """Write the weights of these synapses where they differ."""
+        differ = weights != self.weights[which]
+        if differ.any():
+            which, weights = which[differ], weights[differ]
+            self.weights[which] = weights
+            network.reweigh(self.positions[which], weights)
 
 
 class WindowPlasticity:
@@ -116,11 +128,11 @@ class WindowPlasticity:
         )
         synapses = self.between
         synapses.refresh(network)
-        up = every_pre[synapses.pre] & every_post[synapses.post]
-        down = some_pre[synapses.pre] & some_post[synapses.post] & ~up
-        weights = synapses.weights.astype(np.int64)
-        weights = np.where(up, weights + self.grow, np.where(down, weights - self.shrink, weights))
-        synapses.change(network, up | down, np.clip(weights, 0, 255).astype(np.uint8))
+        which = synapses.leaving(some_pre)
+        which = which[some_post[synapses.post[which]]]
+        up = every_pre[synapses.pre[which]] & every_post[synapses.post[which]]
+        weights = synapses.weights[which] + np.where(up, self.grow, -self.shrink)
+        synapses.change(network, which, np.clip(weights, 0, 255).astype(np.uint8))
         if self.bidirectional:
             self._connect(network, np.flatnonzero(every_pre), np.flatnonzero(every_post))
 
@@ -191,19 +203,25 @@ class PairPlasticity:
         """Learn from one burst."""
         synapses = self.between
         if synapses.refresh(network):
-            self.weights = synapses.weights.astype(np.float64)
+            self.weights = np.minimum(synapses.weights.astype(np.float64), self.highest)
         elapsed = max(burst - self._burst, 0) if self._burst else 1
         self._burst = burst
         self._pre *= self.decay_plus**elapsed
         self._post *= self.decay_minus**elapsed
         pre, post = (_inside(fired, ends) for ends in (synapses.source, synapses.target))
-        spiked_pre = np.isin(synapses.pre, pre)
-        spiked_post = np.isin(synapses.post, post)
-        change = np.where(spiked_post, self.a_plus * self._pre[synapses.pre], 0.0)
-        change -= np.where(spiked_pre, self.a_minus * self._post[synapses.post], 0.0)
-        self.weights = np.clip(self.weights + change, 0, self.highest)
-        rounded = np.floor(self.weights + 0.5).astype(np.uint8)
-        synapses.change(network, change != 0, rounded)
+        spiked_pre, spiked_post = (
+            np.zeros(synapses.source[1], bool),
+            np.zeros(self._post.size, bool),
+        )
+        spiked_pre[pre], spiked_post[post] = True, True
+        which = np.flatnonzero(spiked_pre[synapses.pre] | spiked_post[synapses.post])
+        s, t = synapses.pre[which], synapses.post[which]
+        change = np.where(spiked_post[t], self.a_plus * self._pre[s], 0.0)
+        change -= np.where(spiked_pre[s], self.a_minus * self._post[t], 0.0)
+        which, change = which[change != 0], change[change != 0]
+        learned = np.clip(self.weights[which] + change, 0, self.highest)
+        self.weights[which] = learned
+        synapses.change(network, which, np.floor(learned + 0.5).astype(np.uint8))
         self._pre[pre] += 1
         self._post[post] += 1
 
