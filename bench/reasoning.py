@@ -3,7 +3,8 @@
     python bench/reasoning.py --bounds 10000     # beside exact reliability; exits 1 if any fails
     python bench/reasoning.py --overturn 10000   # every set removed; exits 1 if any fails
     python bench/reasoning.py --speed            # every operator at the size that its goal names
-    python bench/reasoning.py FOLDER...          # Recall@2/@5 of ask beside search, per folder
+    python bench/reasoning.py --choose FOLDER... # settings of Recall on half of the questions
+    python bench/reasoning.py FOLDER...          # Recall@2/@5 on the other half, beside search
 
 A folder holds corpus.jsonl (id, title, text), queries.jsonl (text, gold) and MiniLM embeddings of
 both in file order.  Titles become names; nothing of the gold reaches the engine but to be counted.
@@ -15,7 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -157,15 +159,39 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def retrieval(folder: Path, named: bool = True) -> None:
-    """Print a row per method; named=False: only ask's, in a store whose concepts have no names."""
+@dataclass(frozen=True)
+class Asked:
+    """A folder as a store, and its questions: text, vector, gold titles or ids."""
+
+    store: ql.Store
+    titles: dict[str, str]
+    questions: list[tuple[str, Any, set[str]]]
+
+    def recalls(self, plan: Callable[[str, Any], Any], rows: list[int]) -> list[float]:
+        """Recall@2 and @5 in %, and the median ms of processor time, of some questions."""
+        found, times = [], []
+        for text, vector, gold in (self.questions[row] for row in rows):
+            start = time.process_time()
+            ids = [x.id for x in plan(text, vector)]
+            times.append(1e3 * (time.process_time() - start))
+            found.append([_recall(ids[:k], gold, self.titles) for k in (2, 5)])
+        two, five = 100 * np.mean(found, axis=0)
+        return [float(two), float(five), float(np.median(times))]
+
+    def halves(self) -> tuple[list[int], list[int]]:
+        """Questions to choose settings on, and those to report."""
+        order = np.random.default_rng(SEED).permutation(len(self.questions)).tolist()
+        return order[::2], order[1::2]
+
+
+@contextmanager
+def asked(folder: Path, named: bool = True) -> Iterator[Asked]:
+    """The folder as a store; named=False: its concepts have no names."""
     corpus, queries = read(folder / "corpus.jsonl"), read(folder / "queries.jsonl")
     vectors = np.load(folder / "corpus.minilm.f16.npy").astype(np.float32)
     questions = np.load(folder / "queries.minilm.f16.npy").astype(np.float32)
     ids = [str(row["id"]) for row in corpus]
-    titles = {id: row["title"] for id, row in zip(ids, corpus, strict=True)}
     with tempfile.TemporaryDirectory() as place, ql.open(place, dim=vectors.shape[1]) as store:
-        start = time.process_time()
         with store.transaction() as txn:
             names = [row["title"] if named else None for row in corpus]
             short = [without_aside(name or "") for name in names]
@@ -178,26 +204,64 @@ def retrieval(folder: Path, named: bool = True) -> None:
                 ],
                 vectors=vectors,
             )
-            linked = txn.mention()
-        made = time.process_time() - start
-        print(f"{folder.name}: {len(ids)} texts, {linked} mentions, {made:.1f} s of processor time")
-        methods = {
-            "dense": lambda q, v: [x.id for x in store.search(k=5, vector=v)],
-            "BM25": lambda q, v: [x.id for x in store.search(q, 5, method="words")],
-            "fused": lambda q, v: [x.id for x in store.search(q, 5, vector=v)],
-            "ask": lambda q, v: [x.id for x in store.ask(q, vector=v, k=5).passages],
+            txn.mention()
+        yield Asked(
+            store,
+            {id: row["title"] for id, row in zip(ids, corpus, strict=True)},
+            [
+                (row["text"], vector, set(row["gold"]))
+                for row, vector in zip(queries, questions, strict=True)
+            ],
+        )
+
+
+def recalled(world: Asked, change: dict[str, float]) -> Callable[[str, Any], Any]:
+    """What `ask` calls passages, with changed settings of Recall."""
+
+    def run(text: str, vector: Any) -> Any:
+        *search, last = world.store.ask_plan(text, vector=vector).operators
+        plan = ql.Query(*search, replace(last, **change))
+        return world.store.run(plan, ql.Question(text=text, vector=vector))
+
+    return run
+
+
+def choose(folders: list[Path]) -> None:
+    """Print Recall@5 of every setting tried, on one half of the questions of each folder."""
+    steps: dict[str, tuple[float, ...]] = {
+        "bridge": (0.0, 0.1, 0.2, 0.3, 0.45),
+        "restart": (0.3, 0.4, 0.5),
+        "search": (0.05, 0.1, 0.2),
+        "names": (0.4, 0.5, 0.6),
+    }
+    with ExitStack() as stack:
+        worlds = [stack.enter_context(asked(folder)) for folder in folders]
+        best: dict[str, float] = {}
+        for name, values in steps.items():
+            tried = []
+            for value in values:
+                got = [x.recalls(recalled(x, best | {name: value}), x.halves()[0]) for x in worlds]
+                tried.append((sum(two + five for two, five, _ in got), -value, value))
+                shown = ", ".join(f"{two:.1f} / {five:.1f}" for two, five, _ in got)
+                print(f"| {name} {value} | {shown} |", flush=True)
+            best[name] = max(tried)[2]
+        print(f"chosen on half of the questions, seed {SEED}: {best}")
+
+
+def retrieval(folder: Path, named: bool = True) -> None:
+    """Print a row per method, on the half of the questions that no setting was chosen on."""
+    with asked(folder, named) as world:
+        store = world.store
+        methods: dict[str, Callable[[str, Any], Any]] = {
+            "dense": lambda q, v: store.search(k=5, vector=v),
+            "BM25": lambda q, v: store.search(q, 5, method="words"),
+            "fused": lambda q, v: store.search(q, 5, vector=v),
+            "ask": lambda q, v: store.ask(q, vector=v, k=5).passages,
+            "ask, no bridge": recalled(world, {"bridge": 0.0}),
         }
         for name, method in methods.items() if named else [("ask, no names", methods["ask"])]:
-            recalls, times = [], []
-            for row, vector in zip(queries, questions, strict=True):
-                start = time.process_time()
-                found = method(row["text"], vector)
-                times.append(time.process_time() - start)
-                gold = set(row["gold"])
-                recalls.append([_recall(found[:k], gold, titles) for k in (2, 5)])
-            two, five = 100 * np.mean(recalls, axis=0)
-            ms = 1e3 * float(np.median(times))
-            print(f"| {folder.name} | {name} | {two:.1f} | {five:.1f} | {ms:.1f} ms |")
+            two, five, ms = world.recalls(method, world.halves()[1])
+            print(f"| {folder.name} | {name} | {two:.1f} | {five:.1f} | {ms:.1f} ms |", flush=True)
 
 
 def _recall(found: list[str], gold: set[str], titles: dict[str, str]) -> float:
@@ -210,6 +274,7 @@ def main() -> None:
     parser.add_argument("--bounds", type=int, metavar="N")
     parser.add_argument("--overturn", type=int, metavar="N")
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--choose", action="store_true")
     parser.add_argument("folders", nargs="*", type=Path)
     chosen = parser.parse_args()
     print(machine.line("numpy", seed=SEED))
@@ -217,6 +282,9 @@ def main() -> None:
     wrong += overturned(chosen.overturn) if chosen.overturn else 0
     if chosen.speed:
         speed()
+    if chosen.choose:
+        choose(chosen.folders)
+        return
     for folder in chosen.folders:
         retrieval(folder)
         retrieval(folder, named=False)

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         Overturn,
         Pack,
         Paths,
+        Recall,
         Spike,
         Spread,
         Subtract,
@@ -119,6 +120,7 @@ __all__ = [
     "Question",
     "QuillianError",
     "ReadOnlyError",
+    "Recall",
     "Receipt",
     "Selection",
     "Snapshot",
@@ -148,7 +150,7 @@ _HOMES = {
     "keeping": "restore",
     "operators": "Above All AsOf Believe Between Boundary Calibrated Communities Conflicts "
     "Consensus Cut Derive Distinct Diverse Expand Explain Fuse Gate Intersect Named Near "
-    "Overturn Pack Paths Spike Spread Subtract Tie Top Trust Verify Where Words",
+    "Overturn Pack Paths Recall Spike Spread Subtract Tie Top Trust Verify Where Words",
     "query": "Operator Query",
     "receipts": "Receipt",
     "records": "Association Concept",

@@ -1,15 +1,14 @@
 """Asking: from a question to an answer with its paths, bounds, and what would overturn it.
 
-1. Anchors: what search finds, and the concepts *named* in the question.
-2. Passages: personalised PageRank from both, over passages, names and associations either way.
-   Without a name in the question the graph has nothing to go by, and search stands as it is.
+1. Passages: search, then Recall; an ordinary query, `store.ask_plan`, to print, keep and change.
+2. Anchors: the concepts *named* in the question.
 3. Candidates: concepts that typed associations lead to from the named ones; first those whose path
-   uses types that the question speaks of, then the shorter path, then the surer one.
+   uses types that the question speaks of, then the shorter path; among these consensus decides,
+   the lower bound by all independent evidence together.
 4. Belief bounds each candidate; the gate lets the best pass, or says why not; `overturn` is the
    smallest set of associations without which it would not have passed.
 
 A pure function of the snapshot, the question and what search found. No language model.
-Source of 2: Gutierrez et al. 2024 (HippoRAG), here without a model at indexing.
 """
 
 import re
@@ -20,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from . import evidence
-from .bindings.ranks import rank_near
 from .errors import InvalidError
 from .evidence import Belief, Clash, Link, Overturning
 from .explanations import Explanation, explained
@@ -35,10 +33,6 @@ from .snapshot import Snapshot
 
 CANDIDATE_HOPS = 2
 CANDIDATES_MAX = 12
-NAMED_SHARE = 0.5
-SEEDS_MAX = 20
-RESTART = 0.4
-SEARCH_SHARE = 0.1  # Of twelve settings: best on musique, level on hotpot, third on 2wiki.
 _SILENT = frozenset(("of", "in", "to", "is", "a", "the", "by", "at", "on", "has", "as"))
 _WORD = re.compile(r"[^\W_]+")
 
@@ -113,10 +107,11 @@ def answer(
     gate: Thresholds,
     declared: Declared,
 ) -> Answer:
-    """The answer to the question of a selection that search made."""
+    """The answer to the question of a selection of passages, as `Recall` makes it."""
     question = found.question.text or ""
     anchors = named_in(view, question)
-    passages, ranked = _passages(view, found, anchors, k)
+    passages = [Passage(row.id, row.text or "", float(row.score)) for row in found]
+    ranked = 0 if found.step is None else found.step.cost.get("edges", 0)
     candidates, read = _candidates(view, question, anchors, k)
     belief = candidates[0].belief if candidates else None
     reasons = _reasons(anchors, candidates, gate)
@@ -150,47 +145,6 @@ def answer(
 def named_in(view: Snapshot, question: str) -> list[int]:
     """The concepts that a question names, in its order."""
     return mentioned(question, known_by(view))
-
-
-def _passages(
-    view: Snapshot, found: Selection, anchors: Sequence[int], k: int
-) -> tuple[list[Passage], int]:
-    """Concepts with a text, by PageRank from search and names, and the associations read."""
-    searched = _scaled(found.ids.tolist(), found.scores.tolist())
-    scores, read = searched, 0
-    if anchors:
-        seeds = dict(sorted(searched.items(), key=lambda x: (-x[1], x[0]))[:SEEDS_MAX])
-        total = sum(seeds.values()) or 1.0
-        shares = {node: (1 - NAMED_SHARE) * share / total for node, share in seeds.items()}
-        for node in anchors:
-            shares[node] = shares.get(node, 0.0) + NAMED_SHARE / len(anchors)
-        some = {node: share for node, share in shares.items() if share > 0}
-        ranks = rank_near(
-            view.graph, list(some), shares=list(some.values()), alpha=RESTART, direction="both"
-        )
-        walked = _scaled(ranks.nodes.tolist(), ranks.ranks.tolist())
-        scores = {
-            node: SEARCH_SHARE * searched.get(node, 0) + (1 - SEARCH_SHARE) * walked.get(node, 0)
-            for node in searched.keys() | walked.keys()
-        }
-        read = ranks.edges_touched
-    passages: list[Passage] = []
-    for node in sorted(scores, key=lambda x: (-scores[x], x)):
-        if len(passages) == k:
-            break
-        concept = view.get(node)
-        if concept.text:
-            passages.append(Passage(concept.id, concept.text, scores[node]))
-    return passages, read
-
-
-def _scaled(nodes: Sequence[int], scores: Sequence[float]) -> dict[int, float]:
-    """Scores between the least and the best as 0 to 1."""
-    if not nodes:
-        return {}
-    least, best = min(scores), max(scores)
-    spread = best - least
-    return {n: (s - least) / spread if spread else 1.0 for n, s in zip(nodes, scores, strict=True)}
 
 
 def _typed(view: Snapshot) -> list[str]:
@@ -244,19 +198,20 @@ def _candidates(
             cues = tuple(sorted(used & spoken))
             key = (-len(cues), len(path.links), -path.support, goal)
             ranked.append((key, goal, cues, cues if used == set(cues) else tuple(types)))
-    best: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {}
-    for _, goal, cues, counting in sorted(ranked):
-        best.setdefault(goal, (cues, counting))
-    candidates = []
-    for goal, (cues, counting) in list(best.items())[: min(k, CANDIDATES_MAX)]:
+    best: dict[int, tuple[tuple[int, int], tuple[str, ...], tuple[str, ...]]] = {}
+    for key, goal, cues, counting in sorted(ranked):
+        best.setdefault(goal, (key[:2], cues, counting))
+    candidates: list[tuple[tuple[int, int], float, int, Candidate]] = []
+    for goal, (rank, cues, counting) in list(best.items())[: min(k, CANDIDATES_MAX)]:
         belief = evidence.believe(
             view, starts, [goal], types=counting, hops=CANDIDATE_HOPS, direction="both"
         )
         read += belief.facts
         concept = view.get(goal)
         name = concept.name or concept.id
-        candidates.append(Candidate(concept.id, name, belief, cues, counting))
-    return candidates, read
+        found = Candidate(concept.id, name, belief, cues, counting)
+        candidates.append((rank, -belief.lower, len(candidates), found))
+    return [candidate for *_, candidate in sorted(candidates, key=lambda x: x[:3])], read
 
 
 def _starts(question: str, anchors: Sequence[int]) -> Sequence[int]:

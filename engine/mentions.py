@@ -19,7 +19,7 @@ _COMMON_WORDS = (
     " it its no not of on or she so than that the their them then there these they this to was we"
     " were what when where which who whose will with you your"
 )
-_COMMON = frozenset(_COMMON_WORDS.split())
+COMMON = frozenset(_COMMON_WORDS.split())
 
 Lookup = Callable[[str, str], Iterable[tuple[int, bool]]]
 """Folded words, one space apart, and as written -> (node, whether it must be capitalised)."""
@@ -61,7 +61,7 @@ class Names:
         for concept in concepts:
             for name in names_of(concept):
                 key = folded(name)
-                if key and key not in _COMMON:
+                if key and key not in COMMON:
                     entry = concept.node, must_be_capital(name)
                     if entry not in self._nodes.setdefault(key, []):
                         self._nodes[key].append(entry)
@@ -100,7 +100,7 @@ def mentioned(
     while at < len(words):
         for count in range(min(longest(words[at]), len(words) - at), 0, -1):
             some = words[at : at + count]
-            if count == 1 and some[0] in _COMMON:
+            if count == 1 and some[0] in COMMON:
                 continue
             keys = {" ".join(some), " ".join([*some[:-1], singular(some[-1])])}
             written = text[places[at][0] : places[at + count - 1][1]]

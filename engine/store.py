@@ -24,7 +24,7 @@ from .heads import Manifest
 from .judgement import Declared, Thresholds
 from .keeping import Keeping
 from .manifests import expect, manifest_of
-from .operators import All, Fuse, Near, Spread, Top, Where, Words
+from .operators import All, Fuse, Near, Recall, Spread, Top, Where, Words
 from .query import Operator, Query
 from .records import Concept
 from .results import Results
@@ -288,17 +288,24 @@ class Store(Keeping):
         k: int = 5,
         gate: Thresholds | None = None,
         declared: Declared | None = None,
+        plan: Operator[Snapshot] | None = None,
     ) -> Answer:
         """Answer a question with paths, bounds, what would overturn it; or abstain with reasons.
 
         vector: the question's, where the store has no embedder.  k: candidates and passages at
         most.  gate: what an answer needs.  declared: what types promise, for conflicts.
+        plan: what finds the passages, that of `ask_plan` changed by hand.
         """
         asked = Question(text=question, vector=vector)
         with self.snapshot() as view:
-            plan = plan_of(view, asked, max(k, FUSED_ROWS), spread=False)  # It walks by itself.
+            plan = plan or _asking(view, asked, k)
             found = plan(view, Selection.everything(view, asked))
             return answer(view, found, k, gate or Thresholds(), declared or Declared())
+
+    def ask_plan(self, question: str, *, vector: Any = None, k: int = 5) -> Query[Snapshot]:
+        """The plan by which `ask` finds passages: a query to print, change and give back to it."""
+        with self.snapshot() as view:
+            return _asking(view, Question(text=question, vector=vector), k)
 
     # Writing, one step each.
 
@@ -380,6 +387,12 @@ def plan_of(
         walk = Query(Top(SPREAD_FROM), SPREAD, *start)
         steps.append(Fuse(All(), walk, method="linear", weights=(0.5, 0.5)))
     return Query(*steps, Top(k))
+
+
+def _asking(view: Snapshot, question: Question, k: int) -> Query[Snapshot]:
+    """Search, deep enough for Recall, which walks by itself, to start from."""
+    search = plan_of(view, question, max(k, FUSED_ROWS), spread=False)
+    return Query(*search.operators, Recall(k))
 
 
 def _question(about: Any) -> Question:

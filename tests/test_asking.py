@@ -107,6 +107,47 @@ def test_same_question_same_answer(atlas: ql.Store) -> None:
     assert atlas.ask(CAPITAL) == atlas.ask(CAPITAL)
 
 
+def test_plan_is_an_ordinary_query_that_can_be_changed(atlas: ql.Store) -> None:
+    plan = atlas.ask_plan(CAPITAL, k=3)
+    assert ql.Operator.from_json(plan.to_json()) == plan
+    assert isinstance(plan.operators[-1], ql.Recall)
+    with_plan = atlas.ask(CAPITAL, k=3, plan=plan)
+    assert with_plan == atlas.ask(CAPITAL, k=3)
+    words = ql.Query(ql.Words(5), ql.Recall(1))
+    assert len(atlas.ask(CAPITAL, plan=words).passages) == 1
+
+
+def test_bridge_leads_through_the_sentence_most_like_the_question(store: ql.Store) -> None:
+    with store.transaction() as txn:
+        for name in ("Ada", "Byron", "Lovelace", "Kirkby"):
+            txn.add(f"All of {name}.", id=name.lower(), name=name)
+        txn.add("Ada married Lovelace. Ada was born in Kirkby.", id="life", name="Life")
+        txn.mention()
+    question = "Where was the child of Life born?"
+
+    def found(bridge: float) -> list[str]:
+        return [
+            x.id for x in store.run(ql.Query(ql.Words(9), ql.Recall(9, bridge=bridge)), question)
+        ]
+
+    order = found(0.9)
+    assert order.index("kirkby") < order.index("lovelace")  # Both are mentioned once.
+    assert set(order) == set(found(0.0))
+
+
+def test_consensus_decides_between_like_candidates(store: ql.Store) -> None:
+    with store.transaction() as txn:
+        for id in ("ann", "bob", "cem", "dee", "eve"):
+            txn.add(f"{id.title()} lives here.", id=id, name=id.title())
+        txn.link("ann", "bob", "knows", confidence=0.7)
+        txn.link("ann", "cem", "knows", confidence=0.6)
+        txn.link("cem", "ann", "knows", confidence=0.6)
+    best = store.ask("Whom knows Ann?").best
+    assert best is not None
+    assert best.id == "cem"  # Two ways that share nothing: 1 - 0.4 * 0.4 = 0.84.
+    assert best.belief.lower == pytest.approx(0.84)
+
+
 def test_empty_store_abstains(store: ql.Store) -> None:
     found = store.ask("Who?")
     assert found.abstains

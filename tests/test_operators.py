@@ -47,6 +47,7 @@ EXAMPLES: dict[str, list[ql.Operator[Any]]] = {
     "Calibrated": [ql.Calibrated(), ql.Calibrated(((0.0, 0.1), (0.5, 0.6)), version="1")],
     "Conflicts": [ql.Conflicts(functional=("capital_of",), inverse=("part_of",)), ql.Conflicts()],
     "Verify": [ql.Verify("part_of", "europe"), ql.Verify("part_of", 4, functional=True)],
+    "Recall": [ql.Recall(), ql.Recall(2, bridge=0.0), ql.Recall(0)],
     "Explain": [ql.Explain(to=("europe",)), ql.Explain(), ql.Explain("rome", direction="both")],
     "Derive": [ql.Derive(("in(x, z) :- capital_of(x, y), part_of(y, z)",)), ql.Derive()],
     "Query": [ql.Query(ql.Near(3), ql.Expand(), ql.Top(4)), ql.Query()],

@@ -12,6 +12,7 @@ from .fusing import Fuse, Intersect, Subtract
 from .grouping import Communities
 from .judging import Calibrated, Consensus, Gate, Trust
 from .packing import Pack
+from .recalling import Recall
 from .spiking import Spike
 from .spreading import Spread
 from .timing import AsOf, Between
@@ -43,6 +44,7 @@ __all__ = [
     "Overturn",
     "Pack",
     "Paths",
+    "Recall",
     "Spike",
     "Spread",
     "Subtract",
