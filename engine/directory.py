@@ -106,6 +106,7 @@ class Directory:
                 txn.put_manifest(made)
                 txn.put_head(Head(updated_ns=made.created_ns, hot_bytes=0))
                 txn.commit()
+                self.durability.sync()  # Files made from now on carry its uuid.
         return found
 
     # The registry.

@@ -66,10 +66,14 @@ class Durability:
         if owner == (self._owner if self.is_lazy else NOBODY):
             return
         with self._syncing, self._points.held() as point:
+            self._catalog.begin(write=True).abort()  # LMDB mends what a killed commit left.
             pin, meta = self._pinned()
             try:
                 if point.owner != NOBODY:
                     self._sync_files(point.rows, pin.head())
+                elif pin.number == 0:  # A new catalog, whose first pages nobody has synced.
+                    self._catalog.sync()
+                    sync(self._folder)
                 if self.is_lazy:
                     self._move(point, pin, meta)
                 else:
@@ -93,6 +97,8 @@ class Durability:
         if not self.is_lazy:
             return
         with self._syncing:
+            if self._points.newest().owner != self._owner:
+                return  # Nothing was written, or somebody took over, and synced all before.
             pin, meta = self._pinned()
             try:
                 if pin.number > self._point.txn:
@@ -101,7 +107,7 @@ class Durability:
                         if point.owner == self._owner:
                             self._move(point, pin, meta)
                             return
-                        # Somebody took over, and synced everything before.
+                        # Somebody took over meanwhile.
             except OSError as error:
                 self.failure = StorageError(error.errno, f"could not sync {self._folder}: {error}")
                 raise self.failure from error

@@ -201,6 +201,7 @@ class WordIndex:
     def _publishable(self, path: Path) -> SegmentInfo:
         """Make the name durable; what the catalog records of the file."""
         sync(self.folder)
+        sync(self.folder.parent)  # Where the folder may be new.
         segment = self.segment(path.name)
         nodes = segment.nodes
         first, last = (int(nodes[0]), int(nodes[-1])) if len(nodes) else (0, 0)
