@@ -251,7 +251,7 @@ class Vsag(Peer):
     def search(self, query: Any, width: int) -> Any:
         if width not in self.parameters:
             self.parameters[width] = json.dumps({"hgraph": {"ef_search": width}})
-        return self.index.knn_search(query, K, self.parameters[width])[1]
+        return self.index.knn_search(query, K, self.parameters[width])[0]  # Its help says [1].
 
 
 class VsagSq4(Vsag):

@@ -79,7 +79,8 @@ def recalls(
     """Shares of the k best found: by score (ties count) and by id."""
     by_score = by_id = 0
     for query, least, best, ids in zip(queries, *right, found, strict=True):
-        answers = np.asarray(ids, dtype=np.int64)
+        answers = np.asarray(ids, dtype=np.int64)  # Some fill up with numbers of no row.
+        answers = answers[(answers >= 0) & (answers < len(rows))]
         by_score += int((rows[answers] @ query >= least - 1e-6).sum())
         by_id += len(np.intersect1d(answers, best))
     return by_score / (K * len(queries)), by_id / (K * len(queries))
