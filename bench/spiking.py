@@ -279,7 +279,7 @@ def ways(n: int, degree: int, shares: list[float]) -> list[dict[str, Any]]:
     network.connect(sources, targets.ravel(), inhibitory=signs)
     network.rows()
     build_s = time.process_time() - started
-    del sources, targets, signs
+    del sources, targets, signs, part  # The last view would keep all of them.
     rows: list[dict[str, Any]] = [{"n": n, "build_million_per_s": n * degree / build_s / 1e6}]
     for share in shares:
         ids = np.sort(rng.permutation(n)[: max(1, int(n * share))]).astype(np.uint32)

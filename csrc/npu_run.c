@@ -3,7 +3,7 @@
  * What is planned per burst, from the number of deliveries known beforehand (the out-degrees of who fired):
  *     list mode   when arrivals and injections together are below n/64: only they are looked at afterwards
  *     blocked     when a worker's sums do not fit L2, unless few arrive or a block holds too little of a row: at 1.2
- *                 million neurons it takes 0.65 to 0.75 of push's time from 1 % firing on, and as long at 0.1 %
+ *                 million neurons it takes 0.66 to 0.8 of push's time from 5 % firing on, and about as long below
  *     pull        only when asked for: its gathers cost 2.1 ns per stored synapse where a sum in L2 costs push 1.6 ns
  * The bounds come from bench/spiking.py; they cost or save time and nothing else. */
 #define _POSIX_C_SOURCE 200809L
