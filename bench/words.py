@@ -25,6 +25,7 @@ from typing import Any
 
 import machine
 import numpy as np
+import quillian as ql
 from quillian.text import WordIndex, WordsState
 
 K = 10
@@ -75,6 +76,30 @@ class Quillian:
         found = self.view.search(words, K, mode=mode, allowed=allowed)
         self.cost = found.cost
         return found.nodes, found.scores
+
+
+class Stored:
+    """The same in a store: `store.search`, and with a filter a plan in a snapshot that stays."""
+
+    name, package, same_formula = "store", "quillian", True
+
+    def build(self, texts: list[str], folder: Path) -> None:
+        self.folder = folder / "store"
+        self.store = ql.open(self.folder, embedder="none")
+        data = [{f"every{e}": i % e == 0 for e in FILTERS.values()} for i in range(len(texts))]
+        self.store.add_many(texts=texts, data=data)
+        self.store.optimize()
+        self.view = self.store.snapshot()
+
+    def search(self, words: list[str], every: int, mode: str) -> tuple[Any, Any]:
+        text = " ".join(words)
+        if every == 1 and mode == "any":
+            found = self.store.search(text, K, method="words")
+        else:
+            start = () if every == 1 else (ql.Where({f"every{every}": True}),)
+            plan = ql.Query(*start, ql.Words(K, mode=mode))
+            found = plan(self.view, ql.Selection.everything(self.view, ql.Question(text=text)))
+        return found.ids, found.scores
 
 
 class Bm25s:
@@ -180,7 +205,7 @@ class Fts5:
         return np.array([x for x, _ in found]), np.array([x for _, x in found])
 
 
-PEERS = (Quillian, Bm25s, Bm25sNumba, Tantivy, Fts5)
+PEERS = (Quillian, Stored, Bm25s, Bm25sNumba, Tantivy, Fts5)
 
 
 def questions(texts: list[str]) -> dict[str, list[tuple[list[str], str]]]:
