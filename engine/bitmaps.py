@@ -20,7 +20,10 @@ def of_nodes(nodes: NDArray[np.uint64], size: int) -> Bitmap:
 
 def to_nodes(bitmap: Bitmap) -> NDArray[np.uint64]:
     """The set nodes in ascending order, (n,)."""
-    return np.flatnonzero(np.unpackbits(bitmap.view(np.uint8), bitorder="little")).astype(np.uint64)
+    some = np.flatnonzero(bitmap)  # Most words of a narrow filter are empty.
+    bits = np.unpackbits(bitmap[some].view(np.uint8), bitorder="little").reshape(-1, 64)
+    rows, places = np.nonzero(bits)
+    return (some[rows] * 64 + places).astype(np.uint64)
 
 
 def holds(bitmap: Bitmap, nodes: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.bool_]:

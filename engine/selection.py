@@ -151,11 +151,12 @@ class Selection:
         inputs: tuple["Selection", ...] = (),
         scale: tuple[float, float] | None = None,
         in_order: bool = False,
+        bitmap: bitmaps.Bitmap | None = None,
     ) -> "Selection":
         """A Selection of the same question made from this one, sorted as all are.
 
         parents (n,): the row here that each row came from, -1 (and None) for none.
-        in_order: the rows are sorted already.
+        in_order: the rows are sorted already.  bitmap: of the ids, where it is known.
         """
         if not in_order:
             order = np.lexsort((ids, -scores.astype(np.float64)))
@@ -164,7 +165,9 @@ class Selection:
             columns = {name: np.asarray(x)[order] for name, x in (columns or {}).items()}
         step = Step(operator, self, parents, cost or {}, 0.0, partial, inputs, scale)
         question, reader = self.question, self._open_reader()
-        return Selection(reader, ids, scores, question=question, columns=columns, step=step)
+        made = Selection(reader, ids, scores, question=question, columns=columns, step=step)
+        made._bitmap = bitmap
+        return made
 
     def take(self, operator: str, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Selection":
         """The given rows of this one, with their scores and columns."""

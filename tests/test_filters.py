@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import quillian as ql
-from quillian import filters
+from quillian import bitmaps, filters
 from quillian.records import Concept
 
 CONCEPTS = [
@@ -21,6 +22,7 @@ CASES: list[tuple[dict[str, Any], Callable[[Concept], bool]]] = [
     ({}, lambda c: True),
     ({"kind": "animal"}, lambda c: c.kind == "animal"),
     ({"kind": None}, lambda c: c.kind is None),
+    ({"kind": {"$eq": "animal"}}, lambda c: c.kind == "animal"),
     ({"kind": {"$ne": "animal"}}, lambda c: c.kind != "animal"),
     ({"legs": 1}, lambda c: False),
     ({"legs": {"$gte": 0}}, lambda c: c.id in "ab"),
@@ -64,3 +66,33 @@ def test_condition_equals_its_predicate(
 def test_malformed_condition_is_refused(wrong: Any) -> None:
     with pytest.raises(ql.InvalidError):
         filters.compile(wrong)
+
+
+@pytest.mark.parametrize(("condition", "expected"), CASES)
+def test_conditions_reach_near_and_words_as_bitmaps(
+    store: ql.Store, condition: dict[str, Any], expected: Callable[[Concept], bool]
+) -> None:
+    """Every operator behind a Where sees exactly the concepts of the Python predicate."""
+    with store.transaction() as txn:
+        for concept in CONCEPTS:
+            own = {x: getattr(concept, x) for x in ("name", "kind", "source", "confidence")}
+            text = f"{concept.text or 'bird'} word"
+            txn.add(text, id=concept.id, vector=[1.0] * 8, data=dict(concept.data), **own)
+    wanted = {c.id for c in CONCEPTS if expected(c)}
+    question = ql.Question(text="word", vector=np.ones(8, np.float32))
+    where = ql.Where(condition)
+    plans = [ql.Query(where), ql.Query(ql.All(), where)]
+    plans += [ql.Query(where, leg) for leg in (ql.Near(9), ql.Near(9, exact=True), ql.Words(9))]
+    plans += [ql.Query(where, ql.Near(9), where)]  # The second time by the bitmap.
+    for plan in plans:
+        assert {row.id for row in store.run(plan, about=question)} == wanted
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 1])
+def test_bitmaps_hold_their_nodes(size: int, share: float) -> None:
+    nodes = np.flatnonzero(np.random.default_rng(size).random(size) < share).astype(np.uint64)
+    bitmap = bitmaps.of_nodes(nodes, size)
+    assert bitmaps.to_nodes(bitmap).tolist() == nodes.tolist()
+    everywhere = np.arange(size + 70, dtype=np.uint64)
+    assert everywhere[bitmaps.holds(bitmap, everywhere)].tolist() == nodes.tolist()

@@ -33,9 +33,10 @@ class Where(Operator[Snapshot]):
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         predicate = filters.compile(self.condition)
         if selection.is_everything:
-            nodes = bitmaps.to_nodes(view.matching(self.condition))
+            matching = view.matching(self.condition)
+            nodes = bitmaps.to_nodes(matching)
             zeros = np.zeros(len(nodes), dtype=np.float32)
-            return selection.derive(repr(self), nodes, zeros, in_order=True)
+            return selection.derive(repr(self), nodes, zeros, in_order=True, bitmap=matching)
         known = view.matched(self.condition)
         if known is not None:
             return selection.take(repr(self), bitmaps.holds(known, selection.ids))

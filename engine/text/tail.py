@@ -39,6 +39,15 @@ class TailPart:
     places: Int64  # Entry -> index in the arrays above; -1: not visible.
 
 
+_NOTHING = TailPart(
+    np.empty(0, np.int64),
+    np.empty(0, np.uint32),
+    np.empty(0, np.int64),
+    np.empty(0, np.uint32),
+    np.empty(0, np.int64),
+)
+
+
 class WordTail:
     """Entries of the log from `first` on. Any number of threads."""
 
@@ -60,6 +69,8 @@ class WordTail:
 
         changes(start, stop) gives the nodes of log entries; texts reads the snapshot's texts.
         """
+        if until == self.first:
+            return _NOTHING
         with self._lock:
             self._follow(until, changes)
             count = until - self.first
@@ -112,6 +123,8 @@ class WordTail:
 
     def postings(self, word: str, part: TailPart) -> tuple[Int64, Int64]:
         """(indices into the part's arrays, frequencies) of a word's documents, ascending."""
+        if len(part.places) == 0:
+            return part.entries, part.entries
         with self._lock:
             found = self._postings.get(word)
             entries = np.array(found[0] if found else (), np.int64)

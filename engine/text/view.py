@@ -114,7 +114,7 @@ class WordView:
         new = [word for word in words if word not in self._counts]
         if new:
             packed = [word.encode("utf-8", "surrogatepass") for word in new]
-            counts = np.array([len(self._tail.postings(w, self._part)[0]) for w in new], np.int64)
+            counts = np.array([len(self._tail.postings(w, self._part)[0]) for w in new])
             for layer in self._layers:
                 counts += layer.segment.frequencies(packed, layer.dead)
             self._counts.update(zip(new, counts.tolist(), strict=True))
