@@ -30,7 +30,7 @@ from .layout import (
 )
 from .locking import WriterLock
 from .logs import Logs
-from .manifests import check_dim, checked
+from .manifests import check_dim, checked, refuse_orphans
 from .mounts import refuse_network
 from .syncing import remove, sync
 from .syncpoints import SyncPoints, recover
@@ -102,6 +102,7 @@ class Directory:
         with self.writing(CREATE_TIMEOUT_S), self.catalog.begin(write=True) as txn:
             found = txn.manifest()
             if found is None:
+                refuse_orphans(self.path)
                 found = made
                 txn.put_manifest(made)
                 txn.put_head(Head(updated_ns=made.created_ns, hot_bytes=0))

@@ -21,9 +21,11 @@ from .syncing import sync
 
 MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # Address space, not disk: the first that fits.
 READERS_MAX = 2048
+FILL_BYTES_MAX = 1 << 34  # More is no cut file but a damaged number.
 META_AT = 16
 META_BYTES = 136
 META_MAGIC = 0xBEEFC0DE
+_META_LAST_PAGE = slice(120, 128)
 _META_TXN = slice(128, 136)
 
 
@@ -57,10 +59,36 @@ def open_environment(path: Path, *, read_only: bool, synced: bool = True) -> lmd
     """
     while True:
         before = _identity(path)
+        _fill_up(path)
         environment = _open(str(path), read_only, synced)
         if not read_only or _identity(path) == before:
             return environment
         environment.close()  # Written anew between LMDB's opening of the file and its locking.
+
+
+def _fill_up(path: Path) -> None:
+    """Allocate what a cut file lacks of its last page, so that reading it is no SIGBUS.
+
+    LMDB never compares the file with the last page that its meta pages name, and maps it. Pages of
+    zeros are none of its kinds, so it refuses them. Nothing is ever made shorter, and a file that
+    ends early rightly (behind freed pages that were never written) stays right.
+    """
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:  # No file yet, or one of somebody else: as it is.
+        return
+    try:
+        wanted, page_bytes = 0, os.sysconf("SC_PAGE_SIZE")  # LMDB's page is the system's.
+        for page in (0, 1):
+            meta = os.pread(file, META_BYTES, page * page_bytes + META_AT)
+            if len(meta) == META_BYTES and struct.unpack_from("<I", meta)[0] == META_MAGIC:
+                last = int.from_bytes(meta[_META_LAST_PAGE], "little")
+                wanted = max(wanted, (last + 1) * page_bytes)
+        size = os.fstat(file).st_size
+        if size < wanted <= size + FILL_BYTES_MAX:
+            os.posix_fallocate(file, wanted - 1, 1)
+    finally:
+        os.close(file)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

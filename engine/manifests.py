@@ -8,6 +8,7 @@ from .bindings.limits import DIM_MAX, FORMAT
 from .bindings.vectors import METRICS
 from .errors import CorruptError, EmbedderError, InvalidError
 from .heads import Manifest
+from .layout import CATALOG, ROWS_HEADER_BYTES, generation_of
 from .text import Analyser
 
 
@@ -28,6 +29,22 @@ def manifest_of(
     return Manifest(
         FORMAT, uuid.uuid4().bytes, dim, metric, embedder, time.time_ns(), stemmer, phrases
     )
+
+
+def refuse_orphans(path: Path) -> None:
+    """Raise CorruptError where the logs of a store have lost their catalog: it must not be empty.
+
+    Logs come after the commit that makes the store, so a process that dies while making it leaves
+    none.
+    """
+    for found in path.iterdir():
+        logs = generation_of(found.name) is not None
+        held = any(found.iterdir()) if found.is_dir() else found.stat().st_size > ROWS_HEADER_BYTES
+        if logs and held:
+            raise CorruptError(
+                f"{path} has {found.name}, but its {CATALOG} is missing or holds no store; "
+                "restore a backup"
+            )
 
 
 def check_dim(dim: int) -> int:

@@ -125,9 +125,7 @@ class Store(Keeping):
         }  # fmt: skip
 
         def new() -> Manifest:
-            made_dim = (
-                dim if dim is not None or name is None else embedders.loaded(embedder, name).dim
-            )
+            made_dim = embedders.loaded(embedder, name).dim if name and dim is None else dim
             made = {**wanted, "dim": made_dim, "metric": metric or "cosine"}
             return manifest_of(embedder=name, **made)
 
