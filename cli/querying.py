@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--expand", type=click.IntRange(1), metavar="HOPS", help="Add what is linked to them."
 )
+@click.option("--spread", is_flag=True, help="Rank what a walk from them along links meets.")
 @click.option("--types", help="Association types to follow, parted by commas; default: all.")
 @click.option(
     "--direction",
@@ -52,8 +53,10 @@ def query(
     """
     if (text is None) == (vector is None) and (text or not options["terms"]):
         raise click.UsageError("want either TEXT or --vector FILE.npy, or only --where")
-    if options["types"] and not options["expand"]:
-        raise click.UsageError("--types goes with --expand")
+    if options["types"] and not (options["expand"] or options["spread"]):
+        raise click.UsageError("--types goes with --expand or --spread")
+    if options["expand"] and options["spread"]:
+        raise click.UsageError("want either --expand or --spread")
     from ..store import open
 
     with open(store, read_only=True) as opened:
@@ -76,6 +79,7 @@ def run(
     k: int,
     terms: tuple[str, ...],
     expand: int | None,
+    spread: bool,
     types: str | None,
     direction: str,
     top: int,
@@ -85,21 +89,23 @@ def run(
     """Search, or where more is asked for, the query that says so."""
     from ..conditions import parse_conditions
     from ..errors import InvalidError
-    from ..operators import Expand, Near, Top, Where
+    from ..operators import Above, Expand, Near, Spread, Top, Where
     from ..query import Operator, Query
 
     try:
         where = parse_conditions(terms)
     except InvalidError as error:
         raise click.UsageError(f"--where: {error}") from None
-    if not expand and not exact and about is not None:
+    if not (expand or spread or exact) and about is not None:
         if isinstance(about, str):
             return store.search(about, k, where=where)
         return store.search(k=k, vector=about, where=where)
     steps: list[Operator[Any]] = [Where(where)] if where else []
     steps.append(Top(k) if about is None else Near(k, exact=exact))
+    names = tuple(x.strip() for x in types.split(",")) if types else None
+    if spread:
+        steps += [Above(0.0), Spread(types=names, direction=direction), Top(top)]
     if expand:
-        names = tuple(x.strip() for x in types.split(",")) if types else None
         steps += [Expand(expand, types=names, direction=direction), Top(top)]
     return store.run(Query(*steps), about=about)
 

@@ -262,6 +262,16 @@ def test_query_finds_filters_expands_and_explains(brain: Path) -> None:
     assert "Expand(" in shown
 
 
+def test_query_spreads_along_the_types_asked_for(brain: Path) -> None:
+    command = ("query", brain, "Paris", "-k", 1, "--spread")
+    found = lines(run(*command, "--types", "capital_of", "--json"))
+    assert [row["id"] for row in found] == ["paris", "france"]
+    assert sum(row["score"] for row in found) + found[0]["short"] == pytest.approx(1, abs=1e-4)
+    assert "Spread(" in run(*command, "--explain").stdout
+    assert [row["id"] for row in lines(run(*command, "--types", "x", "--json"))] == ["paris"]
+    assert run(*command, "--expand", 1).exit_code == 2
+
+
 def test_query_of_a_missing_store_says_so(tmp_path: Path) -> None:
     result = run("query", tmp_path / "none", "x")
     assert result.exit_code == 3
