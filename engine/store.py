@@ -396,6 +396,5 @@ def _asking(view: Snapshot, question: Question, k: int) -> Query[Snapshot]:
 def _question(about: Any) -> Question:
     if isinstance(about, Question):
         return about
-    return (
-        Question(text=about) if isinstance(about, str) or about is None else Question(vector=about)
-    )
+    is_text = about is None or isinstance(about, str)
+    return Question(text=about) if is_text else Question(vector=about)
