@@ -4,7 +4,7 @@ NetworkX finds `backend` through the entry point `networkx.backends`, converts a
 caches the conversion), and calls the method of the function's name.  What cannot be answered just
 as NetworkX would raises NotImplementedError, and NetworkX goes on with the next backend or its own
 code: directed cuts, infinite or fractional capacities, negative weights, other start vectors.
-Cut trees are left out: they are not unique, and NetworkX compares graphs edge by edge.
+Cut trees are not unique: ours may have other edges than NetworkX's, and gives the same cuts.
 """
 
 from collections.abc import Hashable, Iterable, Iterator
@@ -305,6 +305,27 @@ def minimum_cut_value(flowG: CoreGraph, *args: Any, **kwargs: Any) -> int:  # no
     return minimum_cut(flowG, *args, **kwargs)[0]
 
 
+def gomory_hu_tree(
+    G: CoreGraph,  # noqa: N803
+    capacity: str = "capacity",
+    flow_func: Any = None,
+) -> nx.Graph:
+    if flow_func is not None:
+        raise NotImplementedError("a flow function of the caller's")
+    if G.directed:
+        raise nx.NetworkXNotImplemented("not implemented for directed type")
+    if len(G) == 0:
+        raise nx.NetworkXError("Empty Graph does not have a Gomory-Hu tree representation")
+    tree = nx.Graph()
+    tree.add_nodes_from(G.nodes)
+    if len(G) > 1:
+        parents, weights = Flow(G.integers(capacity)).tree(np.arange(len(G), dtype=np.uint32))
+        for i, (parent, weight) in enumerate(zip(parents.tolist(), weights.tolist(), strict=True)):
+            if i:
+                tree.add_edge(G.nodes[i], G.nodes[parent], weight=weight)
+    return tree
+
+
 # Communities.
 
 
@@ -346,6 +367,7 @@ class Backend:
     minimum_cut = staticmethod(minimum_cut)
     minimum_cut_value = staticmethod(minimum_cut_value)
     maximum_flow_value = staticmethod(minimum_cut_value)
+    gomory_hu_tree = staticmethod(gomory_hu_tree)
     leiden_communities = staticmethod(leiden_communities)
 
 

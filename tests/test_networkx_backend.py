@@ -103,6 +103,21 @@ def test_minimum_cuts_separate_and_weigh_the_same(seed: int) -> None:
     assert 1 in far
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cut_tree_gives_every_minimum_cut(seed: int) -> None:
+    """NetworkX's own suite would compare the edges of two trees, which may differ."""
+    graph = random_graph(seed)  # Some are not connected: then the tree has edges of weight 0.
+    tree = nx.gomory_hu_tree(graph, backend="quillian")
+    assert nx.is_tree(tree)
+    assert set(tree) == set(graph)
+    for a in range(0, 30, 4):
+        for b in range(1, 30, 5):
+            path = nx.shortest_path(tree, a, b)
+            lightest = min((tree[u][v]["weight"] for u, v in nx.utils.pairwise(path)), default=None)
+            if a != b:
+                assert lightest == nx.minimum_cut_value(graph, a, b)
+
+
 def test_what_is_not_exact_is_left_to_networkx() -> None:
     graph = nx.Graph([(0, 1), (1, 2)])  # No capacities: infinite.
     with pytest.raises(NotImplementedError):
