@@ -56,14 +56,27 @@ class Catalog:
         self._switching = threading.Lock()  # Held while the environment is exchanged.
         self._lock_file: int | None = None  # See shrink.
         with lmdb_errors(f"open {path}"):
-            self._env = environment.open_environment(path, read_only=read_only, synced=synced)
+            self._env = self._opened()
             _open_catalogs.add(self)
             self._env.reader_check()  # Slots of dead processes.
 
     def begin(self, *, write: bool = False) -> "CatalogTransaction":
         """A consistent view of all tables; to write, the caller must hold the writer's lock."""
         with self._switching, lmdb_errors("begin a transaction"):
-            return CatalogTransaction(self, self._env.begin(write=write))
+            try:
+                return CatalogTransaction(self, self._env.begin(write=write))
+            except lmdb.PanicError:  # LMDB could not write its meta page, and wants a new start.
+                if self._has_open():
+                    raise
+                self._env.close()
+                self._env = self._opened()
+                return CatalogTransaction(self, self._env.begin(write=write))
+
+    def _has_open(self) -> bool:
+        return any(txn.is_open and txn._catalog is self for txn in list(_open_transactions))
+
+    def _opened(self) -> lmdb.Environment:
+        return environment.open_environment(self.path, read_only=self.read_only, synced=self.synced)
 
     def sync(self) -> None:
         """Make all pages of all commits durable; not their order, see syncpoints.py."""
@@ -88,7 +101,7 @@ class Catalog:
         its file would drop it, so ours stays open as long as the catalog.
         """
         with self._switching:
-            if any(txn.is_open and txn._catalog is self for txn in _open_transactions):
+            if self._has_open():
                 return False
             self._env.close()
             try:
@@ -99,9 +112,7 @@ class Catalog:
             except (BlockingIOError, PermissionError):  # Somebody else has it open.
                 return False
             finally:
-                self._env = environment.open_environment(
-                    self.path, read_only=self.read_only, synced=self.synced
-                )
+                self._env = self._opened()
         return True
 
     def copy(self, txn: "CatalogTransaction", target: Path) -> None:

@@ -17,10 +17,12 @@ process has done so since: everything so far is synced then, and the pages of th
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .catalog import Catalog, CatalogTransaction
-from .errors import InvalidError, StorageError
+from .errors import InvalidError, QuillianError, StorageError
 from .heads import Head
 from .layout import SEGMENT_SLOTS, graph_name, segment_names, vectors_name
 from .syncing import sync
@@ -65,7 +67,7 @@ class Durability:
         owner = self._points.newest().owner
         if owner == (self._owner if self.is_lazy else NOBODY):
             return
-        with self._syncing, self._points.held() as point:
+        with self._syncing, self._typed(), self._points.held() as point:
             self._catalog.begin(write=True).abort()  # LMDB mends what a killed commit left.
             pin, meta = self._pinned()
             try:
@@ -123,7 +125,7 @@ class Durability:
         if not self.is_lazy:
             return
         self.sync()
-        with self._syncing, self._points.held() as point:
+        with self._syncing, self._typed(), self._points.held() as point:
             if point.owner == self._owner:
                 self._points.put(SyncPoint(point.sequence + 1))
             if self._pin is not None:
@@ -148,6 +150,17 @@ class Durability:
         return self._pin
 
     # Inside.
+
+    @contextmanager
+    def _typed(self) -> Iterator[None]:
+        """The system's errors as ours."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, QuillianError):
+                raise
+            text = f"could not sync {self._folder}: {error.strerror}"
+            raise StorageError(error.errno, text) from error
 
     def _pinned(self) -> tuple[CatalogTransaction, bytes]:
         """A read transaction of the last commit, and that commit's meta page."""

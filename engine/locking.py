@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from .errors import LockTimeout
+from .errors import LockTimeout, StorageError
 
 POLL_S_MIN = 0.0005
 POLL_S_MAX = 0.02
@@ -45,7 +45,7 @@ class WriterLock:
             except (BlockingIOError, PermissionError):
                 pass
             else:
-                os.pwrite(self._file, f"{os.getpid():<20d}\n".encode(), 0)
+                self._sign()
                 return
             left = deadline - time.monotonic()
             if left <= 0:
@@ -53,6 +53,16 @@ class WriterLock:
                 raise LockTimeout(self._message(holder, timeout, "another process"))
             time.sleep(min(pause, left))
             pause = min(pause * 2, POLL_S_MAX)
+
+    def _sign(self) -> None:
+        """Say who holds on; without that nobody does."""
+        try:
+            os.pwrite(self._file, f"{os.getpid():<20d}\n".encode(), 0)
+        except OSError as error:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
+            raise StorageError(
+                error.errno, f"could not write {self.path}: {error.strerror}"
+            ) from error
 
     def release(self) -> None:
         """Let the next writer in."""
