@@ -52,7 +52,7 @@ def import_hnswlib(
 
     \b
     Example:
-      quillian import-hnswlib brain index.bin --metric cosine --labels ids.txt
+      quillian import-hnswlib brain index.bin --metric cosine
     """
     from ..errors import BadRecordError, NotFoundError
     from ..importing import import_hnswlib

@@ -79,9 +79,7 @@ def test_example_of_the_help_runs(name: str, brain: Path, monkeypatch: pytest.Mo
     Path("notes.txt").write_text("A dog barks.\n\nA cat sleeps.\n")
     Path("people.csv").write_text("id,text\nada,Ada wrote the first program\n")
     Path("index.bin").write_bytes(index_bytes(np.eye(4, 64, dtype=np.float32), range(4)))
-    Path("ids.txt").write_text("a\nb\nc\nd\n")
-    if name == "restore":
-        assert run("backup", "brain", "brain.backup").exit_code == 0
+    assert name != "restore" or run("backup", "brain", "brain.backup").exit_code == 0
     (example,) = examples(name)
     result = run(*shlex.split(example)[1:])
     assert result.exit_code == 0, result.output
