@@ -92,26 +92,36 @@ static int node_count(table_work *work, uint32_t node, const ql_row *out, const 
     return QL_OK;
 }
 
-static void row_fill(table_work *work, const ql_row *row)
+/* Position of a node; QL_NONE where a hostile file of extents has it on one side only. */
+static uint32_t position_of(const table_work *work, uint32_t node)
+{
+    uint32_t group = node >> QL_GROUP_BITS;
+    uint32_t **block = work->position[group / QL_BLOCK_GROUPS];
+    const uint32_t *positions = block ? block[group % QL_BLOCK_GROUPS] : NULL;
+    uint32_t position = positions ? positions[node % QL_GROUP_ROWS] : 0;
+    return position || node == work->table->nodes[0] ? position : QL_NONE;
+}
+
+static int row_fill(table_work *work, const ql_row *row)
 {
     ql_graph_table *table = work->table;
     for (uint32_t i = 0; i < row->count; i++) {
         uint16_t type = ql_row_type(row, i);
         if (!ql_type_allowed(work->types, type)) continue;
-        uint32_t other = row->other[i];
-        uint32_t group = other >> QL_GROUP_BITS;
-        table->targets[table->arcs] =
-            work->position[group / QL_BLOCK_GROUPS][group % QL_BLOCK_GROUPS][other % QL_GROUP_ROWS];
+        uint32_t position = position_of(work, row->other[i]);
+        if (position == QL_NONE) return QL_E_CORRUPT;
+        table->targets[table->arcs] = position;
         table->weights[table->arcs] = ql_row_weight(row, i);
         table->types[table->arcs++] = type;
     }
+    return QL_OK;
 }
 
 static int node_fill(table_work *work, uint32_t node, const ql_row *out, const ql_row *in)
 {
     work->table->nodes[work->table->count++] = node;
-    if (work->direction & QL_OUT) row_fill(work, out);
-    if (work->direction & QL_IN) row_fill(work, in);
+    if (work->direction & QL_OUT) QL_TRY(row_fill(work, out));
+    if (work->direction & QL_IN) QL_TRY(row_fill(work, in));
     work->table->offsets[work->table->count] = work->table->arcs;
     return QL_OK;
 }

@@ -1,5 +1,5 @@
 /* graph.c: fuzz the log of associations (GRAPH_LOG) or the file of extents (GRAPH_EXTENTS).
- * Input: the log; or four u32 (log_bytes, file_bytes, table_at, live_bytes) and the file. */
+ * Input: the log; or four u32 (log_bytes, file_bytes, table_at, edges) and the file. */
 #include "common.h"
 
 #define EDGES 500
@@ -86,10 +86,10 @@ int seed(const char *name)
 
     want(ql_graph_open(file_path("graph.log"), uuid, 1, &graph) == QL_OK, "a log");
     fill(graph, &log_bytes);
-    want(ql_graph_extents_write(graph, file_path("graph.dat"), 0, 1, &extents) == QL_OK, "extents");
+    want(ql_graph_extents_write(graph, file_path("graph.dat"), &extents) == QL_OK, "extents");
     ql_graph_close(graph);
     uint32_t numbers[4] = {(uint32_t)extents.log_bytes, (uint32_t)extents.file_bytes, (uint32_t)extents.table_at,
-                           (uint32_t)extents.live_bytes};
+                           (uint32_t)extents.edges};
     fwrite(numbers, sizeof numbers, 1, out);
     in = fopen(file_path("graph.dat"), "rb");
     want(in != NULL, "the file to read");
@@ -106,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
     extents.log_bytes = take_u32(&data, &size_bytes);
     extents.file_bytes = take_u32(&data, &size_bytes);
     extents.table_at = take_u32(&data, &size_bytes);
-    extents.live_bytes = take_u32(&data, &size_bytes);
+    extents.edges = take_u32(&data, &size_bytes);
     unlink(file_path("graph.log"));
     want(ql_graph_open(file_path("graph.log"), uuid, 1, &graph) == QL_OK, "an empty log");
     file_write("graph.dat", data, size_bytes);
