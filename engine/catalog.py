@@ -267,7 +267,8 @@ class CatalogTransaction(ConceptTable):
         return self._load(Head, HEAD_KEY) or Head()
 
     def put_head(self, head: Head) -> None:
-        self.put("store", HEAD_KEY, seal(HEAD_KEY, asdict(head)))
+        content = {name: getattr(head, name) for name in Head.__slots__}  # asdict copies deeply.
+        self.put("store", HEAD_KEY, seal(HEAD_KEY, content))
 
     def _load(self, kind: type[Fixed], key: bytes) -> Fixed | None:
         value = self._get("store", key)
