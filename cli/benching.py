@@ -29,7 +29,7 @@ def bench(ctx: click.Context, name: str | None, arguments: tuple[str, ...], as_j
 
     \b
     Example:
-      quillian bench stress brain --concepts 200000 --associations 1000000
+      quillian bench
     """
     known = benches()
     if name in (None, "--help", "-h"):

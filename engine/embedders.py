@@ -9,12 +9,12 @@ is loaded, and nothing downloads.
 
 import logging
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .errors import EmbedderError
+from .plugins import plugins
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,7 +142,7 @@ KNOWN: dict[str, tuple[Callable[[], Embedder], tuple[str, ...]]] = {
 def installed() -> list[str]:
     """Names that `load` takes here, found without importing any of them."""
     known = [name for name, (_, needs) in KNOWN.items() if all(map(find_spec, needs))]
-    return known + sorted(x.name for x in entry_points(group=ENTRY_POINTS) if x.name not in KNOWN)
+    return known + sorted(x for x in plugins(ENTRY_POINTS) if x not in KNOWN)
 
 
 def default_embedder() -> str | None:
@@ -164,9 +164,10 @@ def load(name: str) -> Embedder:
         if missing:
             raise EmbedderError(f"embedder {name} needs {', '.join(missing)}: {INSTALLS}")
         return make()
-    for point in entry_points(group=ENTRY_POINTS):
-        if point.name == name:
-            return _checked(name, point.load()())
+    others = plugins(ENTRY_POINTS)
+    if name in others:
+        make = cast(Callable[[], Any], others[name].load())
+        return _checked(name, make())
     raise EmbedderError(
         f"want an embedder among {', '.join(installed())}; got {name!r}. {INSTALLS}"
     )

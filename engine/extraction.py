@@ -11,10 +11,11 @@ relations.
 
 import re
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
-from typing import NamedTuple
+from functools import cache
+from typing import NamedTuple, cast
 
 from .errors import InvalidError
+from .plugins import plugins
 
 ENTRY_POINTS = "quillian.extractors"
 WORDS_MAX = 6
@@ -59,15 +60,6 @@ RULES: tuple[tuple[str, str, bool, str], ...] = (
 _ARTICLE = r"(?:(?:an?|the|all|every|each|some|most|many)\s+)?"
 _WORD = r"(?!(?:is|are|was|were|be|been|by|not)\b)[^\W_][\w'\u2019-]*"
 _PHRASE = rf"{_ARTICLE}(?P<%s>{_WORD}(?:\s+{_WORD}){{0,{WORDS_MAX - 1}}}?)"
-_EXPRESSIONS = [
-    (name, type, swapped, re.compile(
-        rf"^\s*{_PHRASE % 'first'}\s+(?:{phrase})\s+{_PHRASE % 'second'}"
-        rf"(?=\s*(?:$|[,;:()]|\s(?:and|or|but|that|which|who|in|of|by|on|with|for|from|because|when"
-        rf"|while|whose|where|to|at|as)\b))",
-        re.IGNORECASE,
-    ))
-    for name, type, swapped, phrase in RULES
-]  # fmt: skip
 _SENTENCE = re.compile(r"[^.!?\n]+(?:\.(?=\w)[^.!?\n]*)*")
 _NEGATED = re.compile(r"\b(?:not|never|no|neither|cannot)\b|n't\b", re.IGNORECASE)
 _NO_NAME = re.compile(
@@ -75,6 +67,22 @@ _NO_NAME = re.compile(
     r"|my)$",
     re.IGNORECASE,
 )
+
+
+@cache
+def _expressions() -> list[tuple[str, str, bool, re.Pattern[str]]]:
+    """The rules with their expressions, which take long to compile: only when something is read."""
+    return [
+        (name, type, swapped, re.compile(
+            rf"^\s*{_PHRASE % 'first'}\s+(?:{phrase})\s+{_PHRASE % 'second'}"
+            rf"(?=\s*(?:$|[,;:()]|\s(?:and|or|but|that|which|who|in|of|by|on|with|for|from|because"
+            rf"|when|while|whose|where|to|at|as)\b))",
+            re.IGNORECASE,
+        ))
+        for name, type, swapped, phrase in RULES
+    ]  # fmt: skip
+
+
 _SAME_PLURAL = ("ss", "us", "is", "ics", "as", "os")
 _IRREGULAR = {
     "people": "person", "men": "man", "women": "woman", "children": "child", "mice": "mouse",
@@ -137,16 +145,15 @@ def extractor(name: str = "patterns") -> Extractor:
     """The built-in extractor "patterns", or one of the entry points `quillian.extractors`."""
     if name == "patterns":
         return extract
-    for point in entry_points(group=ENTRY_POINTS):
-        if point.name == name:
-            found: Extractor = point.load()
-            return found
-    known = sorted({"patterns", *(x.name for x in entry_points(group=ENTRY_POINTS))})
+    others = plugins(ENTRY_POINTS)
+    if name in others:
+        return cast(Extractor, others[name].load())
+    known = sorted({"patterns", *others})
     raise InvalidError(f"want an extractor of {', '.join(known)}; got {name!r}")
 
 
 def _relation(sentence: str, offset: int) -> Relation | None:
-    for name, type, swapped, expression in _EXPRESSIONS:
+    for name, type, swapped, expression in _expressions():
         match = expression.match(sentence)
         if match is None:
             continue

@@ -59,8 +59,8 @@ def test_unknown_and_missing_embedders_say_what_to_install(monkeypatch: pytest.M
 
 
 def entry_point(monkeypatch: pytest.MonkeyPatch, made: Any) -> None:
-    point = SimpleNamespace(name="counting", load=lambda: lambda: made)
-    monkeypatch.setattr(embedders, "entry_points", lambda group: [point])
+    point = SimpleNamespace(load=lambda: lambda: made)
+    monkeypatch.setattr(embedders, "plugins", lambda group: {"counting": point})
 
 
 def test_entry_points_add_embedders(monkeypatch: pytest.MonkeyPatch) -> None:
