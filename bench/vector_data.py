@@ -81,15 +81,22 @@ def real_texts(dictd: Path | None) -> dict[str, list[str]]:
 
 
 def recombined(texts: list[str], count: int) -> list[str]:
-    """Count texts that are not among `texts`: halves of two of them."""
+    """Count texts that are not among `texts`: halves of two of them.
+
+    Raises ValueError where so few texts have not so many halves.
+    """
     chance = random.Random(SEED)
     known, made = set(texts), []
-    while len(made) < count:
+    for _ in range(20 * count):
+        if len(made) == count:
+            break
         first, second = chance.choice(texts).split(), chance.choice(texts).split()
         text = " ".join(first[: (len(first) + 1) // 2] + second[len(second) // 2 :])
         if text not in known:
             known.add(text)
             made.append(text)
+    if len(made) < count:
+        raise ValueError(f"want {count} recombined texts, but {len(texts)} gave {len(made)}")
     return made
 
 
