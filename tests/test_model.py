@@ -68,9 +68,16 @@ class StoreMachine(RuleBasedStateMachine):
         self.txn: ql.Transaction | None = None
         self.views: list[tuple[ql.Snapshot, Model]] = []
 
-    @initialize(metric=st.sampled_from(["dot", "l2", "cosine"]), phrases=st.booleans())
-    def create(self, metric: str, phrases: bool) -> None:
-        self.store = ql.open(self.path, dim=DIM, metric=metric, embedder="none", phrases=phrases)
+    @initialize(
+        metric=st.sampled_from(["dot", "l2", "cosine"]),
+        phrases=st.booleans(),
+        hot=st.sampled_from([0, 1_000, 10**6]),
+    )
+    def create(self, metric: str, phrases: bool, hot: int) -> None:
+        self.hot = hot
+        self.store = ql.open(
+            self.path, dim=DIM, metric=metric, embedder="none", phrases=phrases, hot_bytes=hot
+        )
         self.committed = Model(metric)
         self.model = self.committed.copy()  # As the open transaction sees it.
 
@@ -210,7 +217,7 @@ class StoreMachine(RuleBasedStateMachine):
         if read_only:
             with ql.open(self.path, read_only=True) as store, store.snapshot() as view:
                 compare_contents(view, self.committed)
-        self.store = ql.open(self.path)
+        self.store = ql.open(self.path, hot_bytes=self.hot)
 
     @precondition(lambda self: self.txn is None)
     @rule()
@@ -250,7 +257,7 @@ class StoreMachine(RuleBasedStateMachine):
         ql.restore(self.folder / "backup", self.folder / "restored")
         shutil.rmtree(self.path)
         (self.folder / "restored").rename(self.path)
-        self.store = ql.open(self.path)
+        self.store = ql.open(self.path, hot_bytes=self.hot)
 
     @precondition(lambda self: self.txn is None)
     @rule()
