@@ -67,7 +67,7 @@ class Run:
         self.phases: list[Phase] = []
         self.facts: dict[str, Any] = {}
         self.chance = random.Random(SEED)
-        self.texts: list[str] = []  # Of the concepts x0, x1, ...
+        self.texts: list[str] = []  # Of the concepts "text 0", "text 1", ...
         self.words: dict[str, str] = {}  # Word -> the id of its first synset.
 
     @contextmanager
@@ -119,7 +119,7 @@ class Run:
         self.texts += vector_data.recombined(every, self.facts["recombined_texts"])
         for start in range(0, len(self.texts), BATCH):
             part = self.texts[start : start + BATCH]
-            ids = [f"x{i}" for i in range(start, start + len(part))]
+            ids = [f"text {i}" for i in range(start, start + len(part))]
             store.add_many(
                 part, ids=ids, kinds="text", data=[{"n": i % 1000} for i in range(len(part))]
             )
@@ -138,7 +138,7 @@ class Run:
         for number, text in enumerate(self.texts):
             found = (self.words.get(word) for word in WORD.findall(text.casefold()))
             for target in list(dict.fromkeys(x for x in found if x))[:MENTIONS]:
-                yield f"x{number}", target
+                yield f"text {number}", target
 
     def _link_near(self, store: ql.Store) -> int:
         room = self.plan.associations - store.stats()["associations"]
@@ -222,7 +222,7 @@ class Run:
             ),
             "spike 10 bursts": (lambda q: store.run(ql.Query(near, Spike()), about=q), vectors[:3]),
             "ask": (store.ask, names),
-            "get": (view.get, [f"x{i}" for i in range(len(self.texts))][: self.plan.queries]),
+            "get": (view.get, [f"text {i}" for i in range(len(self.texts))][: self.plan.queries]),
         }
         if hasattr(ql, "Spread"):
             spread = ql.Spread()
@@ -262,8 +262,8 @@ class Run:
         texts = vector_data.recombined([self.texts[n] for n in numbers], len(numbers))
         with store.transaction() as txn:
             for number in numbers:
-                txn.forget(f"x{number}")
-            txn.add_many(texts, ids=[f"y{number}" for number in numbers], kinds="text")
+                txn.forget(f"text {number}")
+            txn.add_many(texts, ids=[f"new text {number}" for number in numbers], kinds="text")
         stress_report.tell(f"  {len(numbers):,} replaced")
 
     def _killed(self) -> list[str]:

@@ -193,7 +193,7 @@ def test_closing_does_not_wait_for_the_curve(
         asked.append(True)
         return True
 
-    monkeypatch.setattr(Directory, "index_if_due", lambda *_: None)
+    monkeypatch.setattr(Directory, "work_if_due", lambda *_: None)
     with ql.open(path, dim=DIM) as store:
         store.add_many(vectors=rows)
         directory = store._directory
