@@ -52,7 +52,7 @@ def link_view(folder: Path, root: Path = ROOT) -> Path:
 def copy_tree(folder: Path) -> Path:
     """Copy what a build or a test run needs, with nothing that an earlier build left behind."""
     ignore = shutil.ignore_patterns(*LEFT_BEHIND, "*.so", "*.o", "*.egg-info")
-    for name in (*PACKAGES, "csrc", "tests"):
+    for name in (*PACKAGES, "bench", "csrc", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
