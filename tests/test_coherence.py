@@ -1,10 +1,20 @@
 """engine/coherence.py: each signal by hand or against networkx."""
 
+from itertools import combinations
+
 import networkx as nx
 import numpy as np
 import pytest
 from quillian.bindings.csr import Csr
-from quillian.coherence import coherence, conductance, pruned_connectivity, shared_connectivity
+from quillian.coherence import (
+    coherence,
+    improve,
+    pruned_connectivity,
+    quotient,
+    set_conductance,
+    shared_connectivity,
+    shared_core,
+)
 from quillian.cutting import Network, network
 from quillian.errors import InvalidError
 
@@ -65,8 +75,8 @@ def test_conductance_equals_networkx() -> None:
     net = net_of(graph)
     plain = Csr(net.graph.offsets, net.graph.targets)
     for size in (1, 5, 15):
-        inside = np.arange(30) < size
-        assert conductance(plain, inside) == pytest.approx(nx.conductance(graph, range(size)))
+        found = set_conductance(plain, np.arange(size, dtype=np.uint32), plain.arcs)
+        assert found == pytest.approx(nx.conductance(graph, range(size)))
 
 
 def test_a_community_has_a_low_best_and_the_gap_brackets_it() -> None:
@@ -75,6 +85,8 @@ def test_a_community_has_a_low_best_and_the_gap_brackets_it() -> None:
     assert signals.best == pytest.approx(2 / (14 * 13 + 2))
     assert signals.gap / 2 <= signals.best
     assert signals.conductance > 0.8
+    assert signals.core == signals.shared == 13
+    assert signals.improved <= signals.best
     assert min(phi for _, phi in signals.profile) == signals.best
 
 
@@ -85,3 +97,56 @@ def test_seeds_are_wanted_and_known() -> None:
     with pytest.raises(InvalidError):
         coherence(net, [9])
     assert coherence(net, [1]).shared == float("inf")
+
+
+def weighted_graph(n: int, p: float, seed: int) -> nx.Graph:
+    rng = np.random.default_rng(seed)
+    graph = nx.gnp_random_graph(n, p, seed=seed)
+    for _, _, data in graph.edges(data=True):
+        data["weight"] = float(rng.integers(1, 5))
+    return graph
+
+
+def strongest_part(graph: nx.Graph, seeds: set[int]) -> float:
+    """By trying every set of nodes that holds the seeds."""
+    rest = sorted(set(graph) - seeds)
+    best = 0.0
+    for size in range(len(rest) + 1):
+        for more in combinations(rest, size):
+            part = graph.subgraph(seeds | set(more))
+            if len(part) > 1 and nx.is_connected(part):
+                best = max(best, nx.stoer_wagner(part)[0])
+    return best
+
+
+def test_shared_core_equals_the_best_of_all_parts() -> None:
+    values = set()
+    for seed in range(12):
+        graph = weighted_graph(8, 0.45, seed)
+        net = net_of(graph)
+        for seeds in ({0, 3}, {1, 2, 6}, {5}):
+            found = shared_core(net, net.positions(sorted(seeds)))
+            assert found == strongest_part(graph, seeds)
+            if len(seeds) > 1:
+                assert found <= shared_connectivity(net, net.positions(sorted(seeds)))
+            values.add(found)
+    assert len(values) > 4
+
+
+def test_improve_equals_the_best_of_all_subsets() -> None:
+    smaller = 0
+    for seed in range(30):
+        graph = weighted_graph(14, 0.25, seed)
+        net = net_of(graph)
+        plain = Csr(net.graph.offsets, net.graph.targets, net.strengths.astype(np.float32))
+        places = np.random.default_rng(seed).permutation(14)[:7].astype(np.uint32)
+        found = improve(plain, places)
+        assert np.isin(found, places).all()
+        best = min(
+            quotient(plain, np.array(some, np.uint32))
+            for size in range(1, 8)
+            for some in combinations(places.tolist(), size)
+        )
+        assert quotient(plain, found) == pytest.approx(best)
+        smaller += len(found) < len(places)
+    assert smaller > 10

@@ -17,13 +17,13 @@ LAYERS = (
     " bundle reading cutting coherence calibration indexing background checks drafts budgets"
     " embedders columns ledgers plasticity memories genomes blobs"
     " checkpoints connectomes blueprints rasters namespaces addressing"
-    " facts severing belief evidence receipts explanations judgement extraction mentions"
+    " matched facts severing belief evidence receipts explanations judgement extraction mentions"
     " chaining rules mining syncpoints",
     "logs manifests folding journal durability sizes",
     "directory",
     "snapshot",
     "query results bounding adding linking learning transaction checking copying compacting"
-    " repairing",
+    " repairing adjacency",
     "operators asking",
     "store keeping vanishing",
     "asynchronous ingesting importing exporting conditions diagnosing"  # Jobs on a store.
