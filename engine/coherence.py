@@ -53,7 +53,7 @@ class Coherence:
 
 
 def coherence(net: Network, seeds: ArrayLike, *, epsilon: float = 1e-4) -> Coherence:
-    """The signals for a network and some of its nodes; about a millisecond for 50,000 arcs.
+    """The signals for a network and some of its nodes; about 50 ms for 50,000 arcs.
 
     Raises InvalidError for no seeds or seeds outside the network.
     """
