@@ -97,3 +97,20 @@ def test_headings_of_any_length_make_ids_that_fit() -> None:
     found = read("\n".join(f"{'#' * n} {'ä' * 300}\n\ntext {n}" for n in range(1, 7)))
     assert max(len(id.encode()) for id in sections(found)) <= 200
     assert len(sections(found)) == 6
+
+
+def test_brackets_that_never_close_take_no_time() -> None:
+    """Tried at every place to every end, each of these would run for hours."""
+    for text in ("[", "[[a", "[](", "[](a ", "# # "):
+        assert len(read("# " + text * 20_000 + "x")) == 1
+        assert len(read(text * 20_000)) < 5
+
+
+def test_a_heading_keeps_a_hash_that_belongs_to_its_last_word() -> None:
+    names = [x.name for x in read("# C#\n\n## F # ##\nx\n# #\n") if isinstance(x, Item)]
+    assert names == ["C#", "F #"]
+
+
+def test_ids_fit_under_any_file_name() -> None:
+    found = read("# " + "漢" * 300 + "\nx", "d/" * 200 + "a.md")
+    assert all(len(x.id.encode()) <= 511 for x in found if isinstance(x, Item))

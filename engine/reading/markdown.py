@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO
 
+from ..bindings.limits import ID_BYTES_MAX
 from .items import Edge, Item, OnBad
 from .lines import decoded_lines
 
@@ -31,9 +32,14 @@ SECTION_CHARS = 2_000
 SLUG_CHARS = 80
 """Of the headings in an id, which has at most 511 bytes with the file's name."""
 
-HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)$")
 FENCE = re.compile(r" {0,3}(```|~~~)")
-LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?[^)]*\)|\[\[([^\]|#]+)[^\]]*\]\]")
+LINK = re.compile(
+    r"\[[^\[\]]*\]\(<?([^)\s>]{1,1000}+)(?:[\s>][^)]{0,1000}+)?\)"
+    r"|\[\[([^\[\]|#]++)(?:[|#][^\[\]]*)?\]\]"
+)
+"""No character may be matched by two parts, nor far from where a match began: a hostile text of
+brackets would take hours."""
 
 
 @dataclass(slots=True)
@@ -47,10 +53,12 @@ class _Section:
     def parts(self) -> Iterator[str]:
         """The paragraphs, joined to texts of at most SECTION_CHARS (or one paragraph)."""
         part: list[str] = []
+        chars = 0
         for paragraph in self.paragraphs:
-            if part and sum(map(len, part)) + len(paragraph) > SECTION_CHARS:
+            chars += len(paragraph)
+            if part and chars > SECTION_CHARS:
                 yield "\n".join(part)
-                part = []
+                part, chars = [], len(paragraph)
             part.append(paragraph)
         if part:
             yield "\n".join(part)
@@ -124,11 +132,18 @@ def _sections(lines: Iterator[tuple[int, str]]) -> Iterator[_Section]:
         if heading:
             yield current
             depth = len(heading[1])
-            levels = [x for x in levels if x[0] < depth] + [(depth, heading[2])]
+            levels = [x for x in levels if x[0] < depth] + [(depth, _unclosed(heading[2]))]
             current = _Section(tuple(text for _, text in levels), number)
     if paragraph:
         current.paragraphs.append("\n".join(paragraph))
     yield current
+
+
+def _unclosed(heading: str) -> str:
+    """The text of a heading without the "#" that may close it, which stand behind a space."""
+    text = heading.strip()
+    opened = text.rstrip("#")
+    return opened.rstrip() if not opened or opened[-1] in " \t" else text
 
 
 def _without_front_matter(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -149,7 +164,7 @@ def _items(sections: list[_Section], name: str, document: str, source: str) -> I
     taken: dict[str, int] = {}
     for section in sections:
         for text in section.parts():
-            id = f"{document}#{_slug(section.path)}"
+            id = f"{document}#{_slug(section.path, document)}"
             taken[id] = taken.get(id, 0) + 1
             if taken[id] > 1:
                 id = f"{id}~{taken[id]}"
@@ -165,6 +180,7 @@ def _items(sections: list[_Section], name: str, document: str, source: str) -> I
             )
 
 
-def _slug(path: tuple[str, ...]) -> str:
+def _slug(path: tuple[str, ...], document: str) -> str:
+    room = max(0, ID_BYTES_MAX - len(document.encode()) - len("#~9999999"))
     words = "/".join(re.sub(r"[^\w]+", "-", text.casefold()).strip("-") for text in path)
-    return words[:SLUG_CHARS]
+    return words[:SLUG_CHARS].encode()[:room].decode(errors="ignore")
