@@ -21,13 +21,7 @@ from .durability import Durability, lazy
 from .errors import CorruptError, LockTimeout, NotFoundError, ReadOnlyError, StorageError
 from .heads import Head, Manifest
 from .indexing import Progress, VectorIndex, drop_orphans
-from .layout import (
-    CATALOG,
-    SYNC_POINTS,
-    WORDS,
-    WRITER_LOCK,
-    generation_of,
-)
+from .layout import CATALOG, SYNC_POINTS, WORDS, WRITER_LOCK, generation_of
 from .locking import WriterLock
 from .logs import Logs
 from .manifests import check_dim, checked, refuse_orphans
@@ -147,6 +141,7 @@ class Directory:
                     shared._close()
                     raise
                 cls._open[real] = shared
+            shared.durability.hurry(durability)
             shared._handles += 1
             return shared
 
@@ -249,6 +244,8 @@ class Directory:
         oldest = self.catalog.oldest_reader() if others else None
         if oldest is not None and oldest < head.generation_txn:
             return False
+        if others:  # A power loss must not bring back a head that names them.
+            self.durability.begin()
         for path in others:
             remove(path)
         return True

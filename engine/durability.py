@@ -13,8 +13,10 @@ less gets more.
 What each process does to the record of sync points: while it syncs every commit, nothing. Else it
 takes the record over before its first write, under the writer's lock, and again whenever another
 process has done so since: everything so far is synced then, and the pages of that moment pinned.
+Who was taken over from lets go of its pages soon after, though it may never write again.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -30,6 +32,7 @@ from .syncpoints import NOBODY, SyncPoint, SyncPoints, boot_id
 
 MODES = ("commit", "group", "none")
 PAUSE_S = {"group": 0.002, "none": 1.0}  # Between a commit and the sync that covers it.
+LOOK_S = 1.0  # Between looks at whether the pin is still wanted.
 
 
 def check_mode(mode: str) -> str:
@@ -58,6 +61,10 @@ class Durability:
         self._thread: threading.Thread | None = None
         self.failure: StorageError | None = None  # A sync failed: nobody knows what the disk has.
 
+    def hurry(self, mode: str) -> None:
+        """Sync as soon after a commit as a further handle with this mode wants."""
+        self._pause_s = min(self._pause_s, PAUSE_S.get(mode, self._pause_s))
+
     def begin(self) -> None:
         """Before anything is written, under the writer's lock: build only on what is safe."""
         if self.failure is not None:
@@ -83,16 +90,15 @@ class Durability:
             finally:
                 if pin is not self._pin:
                     pin.abort()
+        if self.is_lazy:
+            self._wake()  # It looks after the pin, even if no commit follows.
 
     def commit(self, txn: CatalogTransaction) -> None:
         """LMDB's commit, and word to the thread that syncs."""
         with self._publishing:
             txn.commit()
         if self.is_lazy:
-            self._wanted.set()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="quillian-sync", daemon=True)
-                self._thread.start()
+            self._wake()
 
     def sync(self) -> None:
         """Wait until every commit of this moment is durable."""
@@ -199,16 +205,33 @@ class Durability:
         if before is not None:
             before.abort()
 
+    def _wake(self) -> None:
+        self._wanted.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="quillian-sync", daemon=True)
+            self._thread.start()
+
+    def _let_go(self) -> None:
+        """End the pin if somebody has taken over: else it keeps all pages of the future in use."""
+        with self._syncing:
+            if self._pin is not None and self._points.newest().owner != self._owner:
+                self._pin.abort()
+                self._pin, self._point = None, SyncPoint()
+
     def _run(self) -> None:
         while True:
-            self._wanted.wait()
+            if not self._wanted.wait(None if self._pin is None else LOOK_S):
+                self._let_go()
+                continue
             if self._ending.wait(self._pause_s):
                 return
             self._wanted.clear()
             try:
                 self.sync()
-            except StorageError:
-                return  # `failure` holds it; the next transaction says so.
+            except QuillianError as error:
+                if self.failure is None:
+                    self.failure = StorageError(errno.EIO, f"could not sync: {error}")
+                return  # The next transaction says so.
 
 
 def _sync_data(path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,71 @@ def test_a_failed_sync_is_told_by_the_next_transaction(
     with ql.open(path) as again:
         again.add("b")
         assert again.stats()["concepts"] == 2
+
+
+def test_who_was_taken_over_from_lets_go_of_its_pages(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an idle handle would let the catalog grow for ever while another process writes."""
+    monkeypatch.setattr(durability, "LOOK_S", 0.001)
+    code = "import sys, writer, quillian as ql; writer.write(ql.open(sys.argv[1]), 1)"
+    with ql.open(path, dim=writer.DIM, durability="group") as store:
+        writer.write(store, 0)
+        store.sync()
+        keeper = store._directory.durability
+        assert keeper.pin is not None
+        subprocess.run([sys.executable, "-c", code, path], check=True, cwd=Path(__file__).parent)
+        turn = threading.Event()
+        assert any(keeper.pin is None or turn.wait(0.01) for _ in range(1_000))
+        writer.write(store, 2)
+        writer.verify(store, [0, 1, 2])
+
+
+def test_any_failure_of_the_thread_that_syncs_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise ql.LimitError("no room for a reader")
+
+    store = ql.open(path, dim=2, durability="group")
+    store.add("a", vector=[1, 0])
+    keeper = store._directory.durability
+    monkeypatch.setattr(durability.Durability, "_pinned", full)
+    keeper._wake()
+    assert keeper._thread is not None
+    keeper._thread.join(timeout=30)
+    with pytest.raises(ql.StorageError, match="no room for a reader"):
+        store.add("b")
+    monkeypatch.undo()
+    store.close()
+
+
+def test_the_handle_that_wants_the_soonest_sync_sets_the_pause(path: Path) -> None:
+    with (
+        ql.open(path, dim=2, durability="none") as store,
+        ql.open(path, durability="group"),
+    ):
+        assert store._directory.durability._pause_s == durability.PAUSE_S["group"]
+
+
+def test_opening_removes_nothing_that_a_power_loss_would_bring_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process dies behind a fold that no sync point covers; the next one drops the old files."""
+    write = (
+        "import os, sys, writer, quillian as ql; from quillian import durability, folding\n"
+        "durability.PAUSE_S.update(group=1e6)\n"
+        "store = ql.open(sys.argv[1], dim=writer.DIM, durability='group')\n"
+        "for batch in range(3): writer.write(store, batch)\n"
+        "store.sync()\n"
+        "folding.fold(store._directory, 5)\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", write, path], check=True, cwd=Path(__file__).parent)
+    ql.open(path).close()
+    monkeypatch.setattr(syncpoints, "boot_id", lambda: b"another boot now")
+    with ql.open(path) as store:
+        writer.verify(store, list(range(3)))
 
 
 def test_a_torn_record_leaves_the_one_before(path: Path) -> None:
