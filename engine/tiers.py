@@ -38,7 +38,8 @@ PROMOTED_MAX = 4_096  # Records of one write.
 PROMOTED_SHARE = 0.5  # Of the budget.
 TRACKED_MAX = 1 << 18  # Nodes whose reads are remembered.
 PENDING_MAX = 4_096  # Reads between two foldings.
-SAMPLES = 512  # Records that a dictionary is made of.
+SAMPLES = 512  # Records that a dictionary is made of,
+SAMPLE_BYTES = 2_048  # and how much of each: every byte is the start of a piece that is counted.
 
 
 def added(a: float, b: float) -> float:
@@ -72,7 +73,8 @@ class Tiers:
         """A record was read."""
         if cold:
             self.counts.cold_reads += 1
-            self._cold[node] = None
+            if len(self._cold) < TRACKED_MAX:  # A process that never writes never empties it.
+                self._cold[node] = None
         else:
             self.counts.hot_reads += 1
         self._pending.append(node)
@@ -193,7 +195,8 @@ def _samples(txn: CatalogTransaction) -> list[bytes]:
     nodes = txn.nodes()
     picked = nodes[:: max(1, len(nodes) // SAMPLES)].tolist()
     found = (txn._get("concepts", node_key(node)) for node in picked)
-    return [value[4:] for value in found if value is not None and not is_cold(value)]
+    ends = 4 + SAMPLE_BYTES
+    return [value[4:ends] for value in found if value is not None and not is_cold(value)]
 
 
 def dictionary_of(samples: Sequence[bytes]) -> bytes:

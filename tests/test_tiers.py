@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import quillian as ql
 from conftest import DIM
+from quillian import tiers
 from quillian.catalog import CatalogTransaction
 from quillian.layout import is_cold, node_key
 from quillian.tiers import Tiers, dictionary_of
@@ -243,3 +244,20 @@ def test_a_dictionary_holds_what_records_share() -> None:
     assert len(made) < 200
     assert dictionary_of([]) == b""
     assert dictionary_of([b"short"]) == b""
+
+
+def test_samples_of_long_texts_are_short(store: ql.Store) -> None:
+    """Every byte of a sample is counted: whole texts of megabytes would need all memory."""
+    store.add_many(["word " * 20_000] * 3)
+    with store._open_directory().catalog.begin() as txn:
+        assert [len(x) for x in tiers._samples(txn)] == [tiers.SAMPLE_BYTES] * 3
+
+
+def test_a_process_that_only_reads_remembers_a_limited_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiers, "TRACKED_MAX", 10)
+    seen = Tiers()
+    for node in range(100):
+        seen.note(node, cold=True)
+    assert seen.wanted() == list(range(10))
