@@ -16,6 +16,7 @@ from ._core import ffi, lib
 from .columns import column, edge_budget, finite_scores, pointer
 from .edges import EDGE, Edges, direction_number, node_numbers, type_filter
 from .status import check
+from .vectors import bitmap_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ class GraphView:
         hops: int = 1,
         direction: str = "out",
         types: Sequence[int] | None = None,
+        allowed: NDArray[np.uint64] | None = None,
         discount: float = 1.0,
         budget_edges: int | None = None,
     ) -> Reached:
@@ -136,7 +138,8 @@ class GraphView:
 
         seeds (n,) distinct.  A score is the best product of weight * discount along a shortest-hop
         path, times the seed's (1 if not given).  parents are positions in the answer, QL_NONE for
-        seeds.  budget_edges: edges looked at, at most; None: all; `partial` says that it stopped.
+        seeds.  allowed (words,): bit per node, the only nodes to enter beside the seeds; None: all.
+        budget_edges: edges looked at, at most; None: all; `partial` says that it stopped.
         """
         start = node_numbers(seeds, "seeds")
         values = (
@@ -148,11 +151,14 @@ class GraphView:
         if len(np.unique(start)) != len(start):
             raise InvalidError("want distinct seeds, got one twice")
         data, count = type_filter(types)
+        words = 0 if allowed is None else bitmap_words(allowed, 1)
+        bits = ffi.NULL if allowed is None else ffi.from_buffer("uint64_t[]", allowed)
         block = ffi.new("ql_reached **")
         cost = ffi.new("ql_cost *")
         status = lib.ql_graph_expand(
             self.handle, pointer(start), ffi.from_buffer("float[]", values), len(start), hops,
-            direction_number(direction), data, count, discount, budget, block, cost,
+            direction_number(direction), data, count, bits, words * 64, discount, budget,
+            block, cost,
         )  # fmt: skip
         check(status, f"expand {len(start)} seeds")
         return _reached(ffi.gc(block[0], lib.ql_reached_free), int(cost.edges))

@@ -9,8 +9,11 @@
  * answer, then the smaller type, then leaving before entering edges; so the answer depends on the view alone and not
  * on what is folded.  A product that overflows stays at the largest float.
  *
- * The budget counts edges of allowed types as they are looked at. When it runs out, the level in work keeps what it
- * found, `partial` is set, and nothing further is looked at. */
+ * A filter is part of the walk: a node that is not allowed is not entered, so nothing is reached through it. The answer
+ * is that of the graph from which all such nodes but the seeds were removed.
+ *
+ * The budget counts edges of the asked types as they are looked at, also those to nodes that are not allowed. When it
+ * runs out, the level in work keeps what it found, `partial` is set, and nothing further is looked at. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -30,6 +33,8 @@ typedef struct step { /* one reached node */
 typedef struct expansion {
     const ql_graph_view *view;
     ql_type_set types;
+    const uint64_t *allowed; /* NULL: all */
+    uint64_t allowed_nodes;
     int direction;
     float discount;
     uint64_t budget;
@@ -98,6 +103,12 @@ static int seeds_place(expansion *work, const uint32_t *seeds, const float *scor
     return QL_OK;
 }
 
+static bool is_allowed(const expansion *work, uint32_t node)
+{
+    if (!work->allowed) return true;
+    return node < work->allowed_nodes && (work->allowed[node / 64] >> node % 64 & 1);
+}
+
 static float score_along(float score, float weight, float discount)
 {
     float product = score * weight * discount;
@@ -122,6 +133,7 @@ static int row_expand(expansion *work, uint32_t parent, int side, bool *going)
         step found = {row.other[i], score_along(from, ql_row_weight(&row, i), work->discount), parent, type, hop};
         uint32_t *slot = slot_of(work, found.node);
         if (*slot == 0) {
+            if (!is_allowed(work, found.node)) continue;
             QL_TRY(steps_reserve(work));
             slot = slot_of(work, found.node); /* The table may be another one now. */
             work->steps[work->count] = found;
@@ -205,11 +217,12 @@ static int reached_make(const expansion *work, bool partial, ql_reached **reache
 }
 
 int ql_graph_expand(const ql_graph_view *view, const uint32_t *seeds, const float *scores, uint32_t n, uint32_t hops,
-                    int direction, const uint16_t *types, uint32_t types_count, float discount, uint64_t budget_edges,
-                    ql_reached **reached, ql_cost *cost)
+                    int direction, const uint16_t *types, uint32_t types_count, const uint64_t *allowed,
+                    uint64_t allowed_nodes, float discount, uint64_t budget_edges, ql_reached **reached, ql_cost *cost)
 {
     if (direction < QL_OUT || direction > QL_BOTH || hops > UINT16_MAX || !isfinite(discount)) return QL_E_INVALID;
-    expansion work = {.view = view, .direction = direction, .discount = discount, .budget = budget_edges};
+    expansion work = {.view = view, .allowed = allowed, .allowed_nodes = allowed_nodes, .direction = direction,
+                      .discount = discount, .budget = budget_edges};
     QL_TRY(ql_type_set_make(types, types_count, &work.types));
 
     bool going = true;

@@ -213,7 +213,8 @@ int ql_graph_scan(const ql_graph_view *view, int direction, ql_graph_sums *sums)
 int ql_graph_edges(const ql_graph_view *view, ql_edges **edges); /* all, sorted by (source, type, target); offsets NULL */
 
 /* Visited-set expansion: every node within `hops` of the seeds, once, at its smallest hop; score = best product of
- * weight*discount along a shortest-hop path from a seed, times the seed's score. */
+ * weight*discount along a shortest-hop path from a seed, times the seed's score. allowed: bit per node below
+ * allowed_nodes, or NULL for all: no other node is entered, but the seeds stay. */
 typedef struct ql_reached {
     uint64_t count;
     uint32_t *nodes;   /* seeds first, in the order given; then hop by hop, by node number */
@@ -225,8 +226,8 @@ typedef struct ql_reached {
 } ql_reached;
 void ql_reached_free(ql_reached *reached);
 int ql_graph_expand(const ql_graph_view *view, const uint32_t *seeds, const float *scores, uint32_t n, uint32_t hops,
-                    int direction, const uint16_t *types, uint32_t types_count, float discount, uint64_t budget_edges,
-                    ql_reached **reached, ql_cost *cost);
+                    int direction, const uint16_t *types, uint32_t types_count, const uint64_t *allowed,
+                    uint64_t allowed_nodes, float discount, uint64_t budget_edges, ql_reached **reached, ql_cost *cost);
 /* Personalised PageRank by forward push: at most about 1/(alpha*epsilon) edges, whatever the size of the graph. */
 typedef struct ql_ranks {
     uint64_t count;

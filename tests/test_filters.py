@@ -88,6 +88,26 @@ def test_conditions_reach_near_and_words_as_bitmaps(
         assert {row.id for row in store.run(plan, about=question)} == wanted
 
 
+@pytest.mark.parametrize(("condition", "expected"), CASES)
+def test_conditions_reach_expand_as_bitmaps(
+    store: ql.Store, condition: dict[str, Any], expected: Callable[[Concept], bool]
+) -> None:
+    """What is reached is what a graph without the concepts of the false predicate would give."""
+    pairs = ["ab", "bc", "cd", "ad", "db", "ca"]
+    with store.transaction() as txn:
+        for concept in CONCEPTS:
+            own = {x: getattr(concept, x) for x in ("text", "name", "kind", "source", "confidence")}
+            txn.add(id=concept.id, data=dict(concept.data), **own)
+        txn.link_many([x for x, _ in pairs], [y for _, y in pairs], "t")
+    inside = {c.id for c in CONCEPTS if expected(c)}
+    for start in "abcd":
+        reached = {start}
+        for hops in range(4):
+            plan = ql.Query(ql.Named(start), ql.Expand(hops, where=condition))
+            assert {row.id for row in store.run(plan)} == reached
+            reached |= {y for x, y in pairs if x in reached and y in inside}
+
+
 @pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 1000])
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 1])
 def test_bitmaps_hold_their_nodes(size: int, share: float) -> None:

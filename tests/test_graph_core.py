@@ -22,6 +22,7 @@ from graph_model import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quillian import bitmaps
 from quillian.bindings._core import lib
 from quillian.bindings.graph import Graph, GraphView, edges_from
 from quillian.errors import (
@@ -220,6 +221,37 @@ def test_expand_matches_networkx(tmp_path_factory: pytest.TempPathFactory, seed:
             (node, float(score), *rest) for node, score, *rest in wanted
         ]
         assert not got.partial
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**9))
+def test_expand_enters_only_what_is_allowed(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    """The same as in the graph without the other nodes; the last words may have no bits for it."""
+    rng = np.random.default_rng(seed)
+    edges = random_edges(rng, int(rng.integers(1, 80)), 30)
+    edges["source"] *= 5  # Over three words of bits.
+    edges["target"] *= 5
+    inside = [x for x in range(64 * int(rng.integers(0, 4))) if rng.random() < 0.6]
+    allowed = bitmaps.of_nodes(
+        np.array(inside, np.uint64), 64 * (max(inside, default=-1) // 64 + 1)
+    )
+    seeds = {int(node) * 5: 0.5 for node in rng.permutation(30)[: rng.integers(1, 4)]}
+    kept = set(inside) | set(seeds)
+    model: Model = {}
+    put(model, edges[[e["source"] in kept and e["target"] in kept for e in edges]])
+    with Graph(tmp_path_factory.mktemp("graph") / "log", UUID, writable=True) as graph:
+        graph.append(edges)
+        view = graph.view(commit(graph, 1))
+        got = view.expand(
+            list(seeds), scores=list(seeds.values()), hops=3, direction="both", allowed=allowed
+        )
+        columns = (got.nodes, got.scores, got.hops, got.parents, got.types)
+        assert list(zip(*(c.tolist() for c in columns), strict=True)) == [
+            (node, float(score), *rest)
+            for node, score, *rest in expected_reach(model, seeds, 3, "both", 1.0)
+        ]
 
 
 def test_expand_follows_only_the_types_asked_for(graph: Graph) -> None:

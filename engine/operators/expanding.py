@@ -1,6 +1,8 @@
 """Expanding: Expand, the neighbourhood of a selection."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,9 @@ class Expand(Operator[Snapshot]):
     `discount` per hop.  Columns: `hop` (0 for the rows themselves), `via` (name of the association
     type taken, "" for them), `parent` (node it was reached from; the node itself for them).
     types: names to follow, None for all.  direction: out | in | both.  budget: associations touched
-    before it stops and says that it is partial.
+    before it stops and says that it is partial.  where: a condition as in `Where`; concepts that do
+    not satisfy it are not entered, so nothing is reached through them either; the rows stay.
+    (A `Where` after it filters what was reached, whatever lies between.)
     """
 
     hops: int = 1
@@ -31,6 +35,7 @@ class Expand(Operator[Snapshot]):
     direction: str = "out"
     discount: float = 0.5
     budget: int = BUDGET_EDGES
+    where: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.types, list):  # JSON and users have lists; hashing wants a tuple.
@@ -45,6 +50,7 @@ class Expand(Operator[Snapshot]):
             hops=self.hops,
             direction=self.direction,
             types=type_numbers(self.types, view.type_numbers()),
+            allowed=None if self.where is None else view.matching(self.where),
             discount=self.discount,
             budget_edges=self.budget,
         )

@@ -21,6 +21,7 @@ static void use(ql_graph *graph, uint64_t log_bytes)
 {
     static const uint32_t seeds[2] = {0, 7};
     static const float scores[2] = {1, 1};
+    static const uint64_t seeds_allowed[2] = {~0ull, 0x5555};
     ql_graph_view *view;
     ql_edges *edges;
     ql_reached *reached;
@@ -38,7 +39,7 @@ static void use(ql_graph *graph, uint64_t log_bytes)
         ql_edges_free(edges);
     }
     if (ql_graph_neighbours(view, seeds, 2, QL_BOTH, NULL, 0, &edges, &cost) == QL_OK) ql_edges_free(edges);
-    if (ql_graph_expand(view, seeds, scores, 2, 2, QL_BOTH, NULL, 0, 0.5f, 10000, &reached, &cost) == QL_OK)
+    if (ql_graph_expand(view, seeds, scores, 2, 2, QL_BOTH, NULL, 0, seeds_allowed, 128, 0.5f, 10000, &reached, &cost) == QL_OK)
         ql_reached_free(reached);
     if (ql_graph_table_make(view, QL_BOTH, NULL, 0, &table, &cost) == QL_OK) ql_graph_table_free(table);
     ql_graph_view_close(view);
