@@ -25,8 +25,8 @@ from .explanations import Explanation, explained
 from .extraction import singular
 from .facts import BUDGET_FACTS
 from .judgement import Declared, Thresholds, Triple, conflicts
-from .learning import MENTIONS
-from .mentions import known_by, mentioned
+from .learning import MENTIONS, NEXT
+from .mentions import StoreNames, mentioned
 from .receipts import Receipt, receipt
 from .selection import Selection
 from .snapshot import Snapshot
@@ -144,11 +144,11 @@ def answer(
 
 def named_in(view: Snapshot, question: str) -> list[int]:
     """The concepts that a question names, in its order."""
-    return mentioned(question, known_by(view))
+    return mentioned(question, StoreNames(view))
 
 
 def _typed(view: Snapshot) -> list[str]:
-    return [name for name in view.type_numbers() if name != MENTIONS]
+    return [name for name in view.type_numbers() if name not in (MENTIONS, NEXT)]
 
 
 def _cues(types: Sequence[str], question: str) -> list[str]:

@@ -295,6 +295,12 @@ class CatalogTransaction(ConceptTable):
     def delete_id(self, id: str, namespace: int = 0) -> None:
         self.delete("ids", id_key(id, namespace))
 
+    def starts_name(self, start: str) -> bool:
+        """Whether a name or alias, folded as in its key, starts with this."""
+        key = start.encode()
+        found = next(self.items("names", key), None)
+        return found is not None and found[0].startswith(key)
+
     def named(self, name: str) -> list[int]:
         """Node numbers of the concepts with this name or alias, ascending."""
         start = name_key(name)

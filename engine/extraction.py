@@ -1,17 +1,19 @@
 """Extraction: typed relations from plain English sentences, by patterns. No language model.
 
-A sentence is split into noun phrases around a relation phrase ("is a", "is part of", "causes", "is
-located in", "happened before", ...).  A phrase loses its article and case, and its last word its
-plural, so that "A dog" and "dogs" are one concept, dog.  What fits no pattern yields nothing: the
-text itself is stored anyway.  Each relation keeps its span and the rule that found it.
+The clauses of a sentence are split into noun phrases around relation phrases ("is a", "is part of",
+"causes", "is located in", "happened before", ...), in lower case.  A phrase loses its article and
+case, and its last word its plural, so that "A dog" and "dogs" are one concept, dog.  What fits no
+pattern yields nothing: the text itself is stored anyway.  Each relation keeps its span and the rule
+that found it.
 
 Other extractors come from the entry point group `quillian.extractors`: a callable from a text to
 relations.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise, product
 from typing import NamedTuple, cast
 
 from .errors import InvalidError
@@ -57,30 +59,50 @@ RULES: tuple[tuple[str, str, bool, str], ...] = (
 )  # fmt: skip
 """(name, association type, whether swapped, expression), the more specific first."""
 
-_ARTICLE = r"(?:(?:an?|the|all|every|each|some|most|many)\s+)?"
-_WORD = r"(?!(?:is|are|was|were|be|been|by|not)\b)[^\W_][\w'\u2019-]*"
-_PHRASE = rf"{_ARTICLE}(?P<%s>{_WORD}(?:\s+{_WORD}){{0,{WORDS_MAX - 1}}}?)"
-_SENTENCE = re.compile(r"[^.!?\n]+(?:\.(?=\w)[^.!?\n]*)*")
-_NEGATED = re.compile(r"\b(?:not|never|no|neither|cannot)\b|n't\b", re.IGNORECASE)
-_NO_NAME = re.compile(
-    r"(?:it|he|she|they|this|that|these|those|there|we|you|i|one|what|who|which|his|her|its|their"
-    r"|my)$",
-    re.IGNORECASE,
+_ARTICLES = frozenset(("a", "an", "the", "all", "every", "each", "some", "most", "many"))
+_NO_NAMES = (
+    "it he she they this that these those there we you i one what who which his her its their my"
+    " in on at by for from to of with as after before when while if because and or but is are was"
+    " were be been so then also not"
 )
+_NO_NAME = frozenset(_NO_NAMES.split())
+_BACK = frozenset(("which", "that", "who"))
+_INNER = frozenset(("of", "and", "de", "for"))
+_SENTENCE = re.compile(r"[^.!?\n]+(?:\.(?=\w)[^.!?\n]*)*")
+_NEGATED = re.compile(r" (?:not|never|no|neither|cannot)\b|n't\b|\s*(?:No|Neither|Never)\b")
+# Each begins with a space or a few signs: what has one known beginning is looked for fastest.
+_RELATION = re.compile(
+    r" (?=[abcfhilmoprw])(?:"
+    + "|".join(f"(?P<r{i}>{rule[3]})" for i, rule in enumerate(RULES))
+    + r")(?![\w'-])"
+)
+_CLAUSE = re.compile(r"[;:]| (?:but|while|whereas|because|although|and then)\b")
+_JOINT = re.compile(r",\s*(?:(?:and|or)\b)?| (?:and|or)\b")
+_END = re.compile(
+    r"[()\"\[\]]| (?:that|which|who|in|of|by|on|with|for|from|when|whose|where|to|at|as|is|are"
+    r"|was|were|be|been|not|\w+ed(?= (?:by|in|on|at|to|from)\b))\b"
+)
+_WORDS = re.compile(r"[^\W_][\w'\u2019-]*(?:\s+[^\W_][\w'\u2019-]*)*")
 
 
-@cache
-def _expressions() -> list[tuple[str, str, bool, re.Pattern[str]]]:
-    """The rules with their expressions, which take long to compile: only when something is read."""
-    return [
-        (name, type, swapped, re.compile(
-            rf"^\s*{_PHRASE % 'first'}\s+(?:{phrase})\s+{_PHRASE % 'second'}"
-            rf"(?=\s*(?:$|[,;:()]|\s(?:and|or|but|that|which|who|in|of|by|on|with|for|from|because"
-            rf"|when|while|whose|where|to|at|as)\b))",
-            re.IGNORECASE,
-        ))
-        for name, type, swapped, phrase in RULES
-    ]  # fmt: skip
+class _Phrase(NamedTuple):
+    """Words that may name something, at text[start:end]."""
+
+    words: tuple[str, ...]
+    start: int
+    end: int
+
+    def like(self, other: "_Phrase") -> bool:
+        """Whether both begin alike: an article, a capital, or one plural word each."""
+        return self._kind() == other._kind() != ""
+
+    def _kind(self) -> str:
+        first, last = self.words[0], self.words[-1]
+        if first.lower() in _ARTICLES:
+            return "article"
+        if first[0].isupper() and len(first) > 1 and singular(first.lower()) == first.lower():
+            return "name"
+        return "plural" if len(self.words) == 1 and singular(last.lower()) != last.lower() else ""
 
 
 _SAME_PLURAL = ("ss", "us", "is", "ics", "as", "os")
@@ -95,16 +117,19 @@ _IRREGULAR = {
 def extract(text: str) -> list[Relation]:
     """The relations that a text states, in its order; the built-in extractor.
 
-    Negated sentences, and phrases that only point back ("it", "this"), state none.
+    A sentence may state several: "A dog is a mammal and is part of a pack", "Paris is the capital
+    of France, which lies in Europe", "Cats and dogs are pets".  Phrases are one list if "and" or
+    "or" joins them and they begin alike.  Negated clauses, and phrases that only point back ("it",
+    "this"), state none.
     """
-    found = []
-    for start, end in sentences(text):
-        sentence = text[start:end]
-        if _NEGATED.search(sentence):
-            continue
-        relation = _relation(sentence, start)
-        if relation is not None:
-            found.append(relation)
+    said = deque(_RELATION.finditer(text))
+    found: list[Relation] = []
+    for start, end in sentences(text) if said else ():
+        inside = []
+        while said and said[0].end() <= end:
+            inside.append(said.popleft())
+        if inside:
+            found += _stated(text, start, end, inside)
     return found
 
 
@@ -152,17 +177,114 @@ def extractor(name: str = "patterns") -> Extractor:
     raise InvalidError(f"want an extractor of {', '.join(known)}; got {name!r}")
 
 
-def _relation(sentence: str, offset: int) -> Relation | None:
-    for name, type, swapped, expression in _expressions():
-        match = expression.match(sentence)
-        if match is None:
-            continue
-        if any(_NO_NAME.match(x) for x in (match["first"].split()[0], match["second"])):
-            return None
-        ends = canonical(match["first"]), canonical(match["second"])
-        source, target = ends[::-1] if swapped else ends
-        if source == target:
-            return None
-        start = offset + match.start("first")
-        return Relation(source, type, target, start, offset + match.end("second"), name)
-    return None
+def _stated(text: str, start: int, end: int, said: Sequence[re.Match[str]]) -> list[Relation]:
+    """The relations of one sentence with these relation phrases, clause by clause."""
+    found = []
+    for first, last in _between(_CLAUSE, text, start, end):
+        inside = [x for x in said if first <= x.start() and x.end() <= last]
+        if inside and not _NEGATED.search(text, first, last):
+            found += _clause(text, first, last, inside)
+    return found
+
+
+def _clause(text: str, begin: int, last: int, said: Sequence[re.Match[str]]) -> list[Relation]:
+    found = []
+    before: list[_Phrase] = []
+    objects: list[_Phrase] = []
+    for match, after in zip(said, (*said[1:], None), strict=True):
+        before = _subjects(text, begin, match.start(), before, objects)
+        begin = match.end()
+        objects = []
+        if before:
+            stop = _last_joint(text, begin, after.start()) if after else last
+            objects = _listed(text, begin, stop)
+        name, type, swapped, _ = RULES[int((match.lastgroup or "")[1:])]
+        for one, other in product(before, objects):
+            ends = _canonical(one.words), _canonical(other.words)
+            if ends[0] != ends[1] and (name != "are" or _plural(other.words[-1])):
+                source, target = ends[::-1] if swapped else ends
+                found.append(Relation(source, type, target, one.start, other.end, name))
+    return found
+
+
+def _between(breaks: re.Pattern[str], text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The spans between the places of a pattern."""
+    for match in breaks.finditer(text, start, end):
+        yield start, match.start()
+        start = match.end()
+    yield start, end
+
+
+def _last_joint(text: str, start: int, end: int) -> int:
+    """Where what is said between two relation phrases parts into object and next subject."""
+    return max((x.start() for x in _JOINT.finditer(text, start, end)), default=end)
+
+
+def _subjects(
+    text: str, start: int, end: int, before: list[_Phrase], objects: list[_Phrase]
+) -> list[_Phrase]:
+    """What a relation phrase that starts at `end` speaks of: the list of phrases right before it,
+    the last objects if it points back to them, the last subjects if nothing stands between."""
+    pieces = list(_between(_JOINT, text, start, end))[-1 if before else 0 :]
+    spoken = [text[a:b].split() for a, b in pieces]
+    parted = pieces[0][0] > start  # A joint ends what the relation before speaks of.
+    if objects and spoken[-1] and spoken[-1][-1].lower() in _BACK:
+        return objects[-1:]
+    if before and not spoken[-1]:
+        return before
+    if before and not parted:
+        return []
+    phrases: list[_Phrase] = []
+    for place, (a, b) in enumerate(reversed(pieces)):
+        phrase = _phrase(text, a, b)
+        joint = text[pieces[-1 - place][1] : pieces[-place][0]] if place else ""
+        listed = place == 0 or (phrase is not None and phrase.like(phrases[0]))
+        if phrase is None or not listed or (place == 1 and not joint.strip(" ,")):
+            break
+        phrases.insert(0, phrase)
+    return phrases
+
+
+def _listed(text: str, start: int, end: int) -> list[_Phrase]:
+    """The phrases that begin a text: one, or a list of them."""
+    phrases: list[_Phrase] = []
+    pieces = list(_between(_JOINT, text, start, end))
+    for a, b in pieces:
+        cut = _END.search(text, a, b)
+        phrase = _phrase(text, a, cut.start() if cut else b)
+        if phrase is None or (phrases and not phrase.like(phrases[0])):
+            break
+        phrases.append(phrase)
+        if cut:
+            break
+    joints = [text[a[1] : b[0]].strip(" ,") for a, b in pairwise(pieces[: len(phrases)])]
+    return phrases if joints and joints[-1] else phrases[:1]
+
+
+def _phrase(text: str, start: int, end: int) -> _Phrase | None:
+    """The words of a span, from their last article on, if they may name something."""
+    match = _WORDS.search(text, start, end)
+    if match is None or text[start : match.start()].strip() or text[match.end() : end].strip():
+        return None
+    words = match[0].split()
+    begin = match.start()
+    for at in range(len(words) - 1, 0, -1):
+        if words[at] in ("a", "an", "the") and words[at - 1] not in _INNER:
+            begin = match.end() - len(match[0].split(None, at)[at])
+            words = words[at:]
+            break
+    bare = words[1:] if words[0].lower() in _ARTICLES and len(words) > 1 else words
+    if not 1 <= len(bare) <= WORDS_MAX or bare[0].lower() in _NO_NAME | _ARTICLES:
+        return None
+    if not _BACK.isdisjoint(bare):
+        return None
+    return _Phrase(tuple(words), begin, match.end())
+
+
+def _plural(word: str) -> bool:
+    return singular(word.lower()) != word.lower() or word in ("fish", "sheep", "deer", "species")
+
+
+def _canonical(words: tuple[str, ...]) -> str:
+    bare = words[1:] if len(words) > 1 and words[0].lower() in _ARTICLES else words
+    return canonical(" ".join(bare))

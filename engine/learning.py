@@ -7,10 +7,12 @@ from typing import Any
 from .errors import InvalidError
 from .extraction import Relation, extractor
 from .linking import Linking
-from .mentions import Names, known_by, mentioned, without_aside
+from .mentions import Names, StoreNames, mentioned, without_aside
+from .naming import names_in
+from .snapshot import Key
 
 PASSAGE, ENTITY = "passage", "entity"
-MENTIONS = "mentions"
+MENTIONS, NEXT = "mentions", "next"
 CONFIDENCE = 0.9
 
 
@@ -25,6 +27,7 @@ class Learning(Linking):
         name: str | None = None,
         vector: Any = None,
         source: str | None = None,
+        after: Key | None = None,
         extractor_name: str = "patterns",
     ) -> int:
         """Add a text as a concept, with the relations it states and the names it mentions.
@@ -32,11 +35,14 @@ class Learning(Linking):
         name: what the text is about; other texts mention it by this name.  Relations become
         associations between concepts found or made by name, of confidence 0.9 (a pattern may
         misread), with the sentence's span, rule and passage as their data.  The passage is linked
-        to them, and to concepts known by a name that it holds, by "mentions".
+        to them, and to concepts known by a name that it holds, by "mentions".  No concept is made
+        of a name alone: `mention` does that, once it can count.
+        after: the passage that this one follows; it gets an association "next" to this one.
         Returns the passage's node number; its text is kept whatever is found in it.
         """
         if not isinstance(text, str) or not text.strip():
             raise InvalidError(f"want a text to learn from, got {text!r}")
+        before = None if after is None else self.existing(after)
         relations = extractor(extractor_name)(text)
         short = without_aside(name) if name else ""
         aliases = [short] if short and short != name else []
@@ -47,18 +53,27 @@ class Learning(Linking):
         ends = {x: self._entity(x) for r in relations for x in (r.source, r.target)}
         for relation in relations:
             self._state(relation, ends, passage)
-        known = mentioned(text, known_by(self))
-        for other in sorted({*ends.values(), *known} - {node}):
-            self.link(node, other, MENTIONS)
+        names = StoreNames(self)
+        known = mentioned(text, names, names.longest)
+        others = sorted({*ends.values(), *known} - {node})
+        self.link_many([node] * len(others), others, MENTIONS)
+        if before is not None:
+            self.link(before, node, NEXT)
         return node
 
-    def mention(self) -> int:
+    def mention(self, *, enough: int | None = None) -> int:
         """Link every concept with a text to all concepts whose names stand in it; returns how many.
+
+        enough: first make a concept of each new name that stands in at least so many texts (>= 2)
+        and in no more than a tenth of them, or `enough` if that is more: see naming.py for what
+        looks like a name.
 
         After texts were added in bulk, or before the names that they mention.  The weight of a
         mention is the name's inverse document frequency, log(1 + texts / texts with the name), so
         that a name which stands everywhere says little.
         """
+        if enough is not None:
+            self._name(enough)
         names = Names(self.concepts())
         pairs: list[tuple[int, int]] = []
         texts = 0
@@ -76,6 +91,13 @@ class Learning(Linking):
                 weights=[log(1 + texts / counts[target]) for _, target in pairs],
             )
         return len(pairs)
+
+    def _name(self, enough: int) -> None:
+        """Make the concepts of new names."""
+        texts = (concept.text for concept in self.concepts() if concept.text)
+        names = [x for x in names_in(texts, enough) if not self.named(x)]
+        ids = [None if name in self else name for name in names]
+        self.add_many(ids=ids, names=names, kinds=ENTITY)
 
     def _entity(self, name: str) -> int:
         """The concept of a canonical name, made where there is none."""

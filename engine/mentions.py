@@ -5,7 +5,7 @@ mentioned by every "her".  A name's last word may stand in the plural.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from .extraction import singular
@@ -29,6 +29,8 @@ class View(Protocol):
     """What is needed of a snapshot."""
 
     def named(self, name: str) -> list[Concept]: ...
+
+    def starts_name(self, start: str) -> bool: ...
 
 
 def folded(text: str) -> str:
@@ -71,34 +73,53 @@ class Names:
     def __call__(self, words: str, written: str) -> Iterable[tuple[int, bool]]:
         return self._nodes.get(words, ())
 
-    def longest(self, first: str) -> int:
-        """Words of the longest name that starts with this word."""
+    def longest(self, words: Sequence[str]) -> int:
+        """Words of the longest name that starts with the first of these."""
+        first = words[0]
         return max(self._longest.get(first, 0), self._longest.get(singular(first), 0))
 
 
-def known_by(view: View) -> Lookup:
+class StoreNames:
     """A lookup in a store's own names, as they are written and as words."""
 
-    def lookup(words: str, written: str) -> list[tuple[int, bool]]:
-        concepts = {x.node: x for name in (written, words) for x in view.named(name)}
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, words: str, written: str) -> list[tuple[int, bool]]:
+        concepts = {x.node: x for name in (written, words) for x in self._view.named(name)}
         return [(x.node, all(map(must_be_capital, names_of(x)))) for x in concepts.values()]
 
-    return lookup
+    def longest(self, words: Sequence[str]) -> int:
+        """How many of these words a name that starts with the first may have; 0 if none does."""
+        start = words[0]
+        if not self._starts(start) and not self._starts(singular(start)):
+            return 0
+        count = 1
+        while count < len(words) and any(self._starts(start + x) for x in (" ", "-", ",", ".")):
+            start, count = f"{start} {words[count]}", count + 1
+        return count
+
+    def _starts(self, start: str) -> bool:
+        if start not in self._known:
+            self._known[start] = self._view.starts_name(start)
+        return self._known[start]
 
 
 def mentioned(
-    text: str, lookup: Lookup, longest: Callable[[str], int] = lambda _: NAME_WORDS_MAX
+    text: str, lookup: Lookup, longest: Callable[[Sequence[str]], int] = lambda _: NAME_WORDS_MAX
 ) -> list[int]:
     """The nodes whose names stand in a text, in its order, each once.
 
-    longest: how many words a name that starts with this word may have.
+    longest: how many of the next words a name may have that starts with the first.
     """
     places = [match.span() for match in _WORD.finditer(text)]
     words = [text[start:end].casefold() for start, end in places]
     found: dict[int, None] = {}
     at = 0
     while at < len(words):
-        for count in range(min(longest(words[at]), len(words) - at), 0, -1):
+        ahead = words[at : at + NAME_WORDS_MAX]
+        for count in range(min(longest(ahead), len(words) - at), 0, -1):
             some = words[at : at + count]
             if count == 1 and some[0] in COMMON:
                 continue

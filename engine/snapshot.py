@@ -117,6 +117,10 @@ class Snapshot(Addressing):
         """Concepts with this name or alias; case and white space do not matter."""
         return self.records(self._catalog.named(name))
 
+    def starts_name(self, start: str) -> bool:
+        """Whether a name or alias starts with this, in lower case and with single spaces."""
+        return self._catalog.starts_name(start)
+
     def concepts(self, where: Condition | None = None) -> Iterator[Concept]:
         """All concepts that satisfy a condition (see filters.py), in node order."""
         if where is None:

@@ -18,7 +18,7 @@ LAYERS = (
     " embedders columns ledgers plasticity memories genomes blobs"
     " checkpoints connectomes blueprints rasters namespaces addressing"
     " matched facts severing belief evidence receipts explanations judgement extraction mentions"
-    " chaining rules mining syncpoints",
+    " naming chaining rules mining syncpoints",
     "logs manifests folding journal durability sizes",
     "directory",
     "snapshot",

@@ -4,6 +4,7 @@ import pytest
 import quillian as ql
 from quillian.extraction import canonical, extract, extractor, singular
 from quillian.mentions import Names, mentioned
+from quillian.naming import names_in
 from quillian.records import Concept
 
 STATED = {
@@ -36,10 +37,31 @@ def test_pattern_by_hand(text: str) -> None:
         assert relation.rule
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("A dog is a mammal and is part of a pack.",
+         [("dog", "is_a", "mammal"), ("dog", "part_of", "pack")]),
+        ("Paris is the capital of France, which lies in Europe.",
+         [("paris", "capital_of", "france"), ("france", "located_in", "europe")]),
+        ("Cats and dogs are pets.", [("cat", "is_a", "pet"), ("dog", "is_a", "pet")]),
+        ("Cars contain engines, wheels and doors.",
+         [("engine", "part_of", "car"), ("wheel", "part_of", "car"), ("door", "part_of", "car")]),
+        ("Paris is the capital of France and Berlin is the capital of Germany.",
+         [("paris", "capital_of", "france"), ("berlin", "capital_of", "germany")]),
+        ("A dog is a mammal and barks loudly.", [("dog", "is_a", "mammal")]),
+        ("Tom says a dog is a mammal.", [("dog", "is_a", "mammal")]),
+        ("A whale is not a fish, but a cat is a mammal.", [("cat", "is_a", "mammal")]),
+    ],
+)  # fmt: skip
+def test_a_sentence_may_state_several(text: str, wanted: list[tuple[str, str, str]]) -> None:
+    assert [x[:3] for x in extract(text)] == wanted
+
+
 def test_spans_point_into_the_text() -> None:
     text = "Hello there. A dog is a mammal. Mammals are animals."
     spans = [text[x.start : x.end] for x in extract(text)]
-    assert spans == ["dog is a mammal", "Mammals are animals"]
+    assert spans == ["A dog is a mammal", "Mammals are animals"]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +101,7 @@ def test_learning_makes_a_chain(store: ql.Store) -> None:
         assert view.get("note").text == "A dog is a mammal. Mammals are animals."
         (link,) = view.neighbours(dog.id, types=["is_a"])
         assert link.origin == "note"
-        assert link.data == {"rule": "is a", "span": [2, 17]}
+        assert link.data == {"rule": "is a", "span": [0, 17]}
         found = view.believe(dog.node, animal.node)
         assert found.lower == pytest.approx(0.81)
         assert len(view.neighbours("note", types=["mentions"])) == 3
@@ -107,3 +129,29 @@ def test_mention_links_texts_to_names_added_later(store: ql.Store) -> None:
         txn.add("An engineer.", id="cb", name="Charles Babbage")
         assert txn.mention() == 1
         assert [x.target for x in txn.neighbours("letter")] == ["cb"]
+
+
+def test_new_names_need_enough_texts_but_not_all(store: ql.Store) -> None:
+    told = [
+        "We met Ada Lovelace near a binary search tree.",
+        "Then Ada Lovelace drew two binary search trees.",
+        "Once Charles Babbage drew.",
+    ]
+    assert names_in(told, 2) == ["Ada Lovelace", "binary search tree"]
+    assert names_in(told * 10, 2) == []  # Each stands in too large a share.
+    with pytest.raises(ql.InvalidError, match="enough >= 2"):
+        names_in(told, 1)
+    with store.transaction() as txn:
+        txn.add_many(told, ids=["a", "b", "c"])
+        assert txn.mention(enough=2) == 4
+        assert {x.target for x in txn.neighbours("a")} == {"Ada Lovelace", "binary search tree"}
+
+
+def test_a_passage_follows_another(store: ql.Store) -> None:
+    store.learn("One thing.", id="first")
+    store.learn("Another.", id="second", after="first")
+    with store.snapshot() as view:
+        assert [x.target for x in view.neighbours("first", types=["next"])] == ["second"]
+    with pytest.raises(ql.NotFoundError):
+        store.learn("A third.", id="third", after="nothing")
+    assert store.get("first").text == "One thing."

@@ -1,5 +1,6 @@
 """Disputing: Conflicts and Verify. What cannot all hold, and whether a claim does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,11 +47,13 @@ class Conflicts(Operator[Snapshot]):
         pairs = rivals(source, type, target, view.type_numbers(), promises)
         used = sorted({row for _, first, second in pairs for row in (first, second)})
         facts = dict(zip(used, _triples(view, edges[used]), strict=True))
+        ends = {node for fact in facts.values() for node in (fact.source, fact.target)}
+        ids = {node: view.get(node).id for node in sorted(ends)}
         told: dict[int, list[str]] = {}
         for kind, first, second in pairs:
             one, other = facts[first], facts[second]
             if overlapping(one, other):
-                line = f"{kind}: {_shown(view, one)} and {_shown(view, other)}"
+                line = f"{kind}: {_shown(ids, one)} and {_shown(ids, other)}"
                 for node in {one.source, one.target, other.source, other.target}:
                     told.setdefault(node, []).append(line)
         rows = np.flatnonzero(np.isin(selection.ids, list(told)))
@@ -140,12 +143,15 @@ class Verify(Operator[Snapshot]):
             if denies:
                 best.setdefault(fact.source, fact)
         found: dict[int, Verdict] = {}
+        shown: dict[Fact, str] = {}
         for node in nodes:
             rivals_of = [x for x in inverse[:2] if x.source != node][:1]
             known = [x for x in (best.get(node), *rivals_of) if x is not None]
             if known:
                 fact = min(known, key=lambda x: (-x.p, x.source, x.target))
-                found[node] = "REFUTED", fact.p, str(evidence.as_link(view, fact))
+                if fact not in shown:
+                    shown[fact] = str(evidence.as_link(view, fact))
+                found[node] = "REFUTED", fact.p, shown[fact]
         return found
 
 
@@ -158,5 +164,5 @@ def _triples(view: Snapshot, edges: Edges) -> list[Triple]:
     ]
 
 
-def _shown(view: Snapshot, fact: Triple) -> str:
-    return f"{view.get(fact.source).id} -{fact.type}-> {view.get(fact.target).id}"
+def _shown(ids: Mapping[int, str], fact: Triple) -> str:
+    return f"{ids[fact.source]} -{fact.type}-> {ids[fact.target]}"

@@ -9,7 +9,7 @@ import numpy as np
 from ..bindings.ranks import rank_near
 from ..extraction import sentences
 from ..learning import MENTIONS
-from ..mentions import COMMON, folded, known_by, mentioned, names_of
+from ..mentions import COMMON, StoreNames, folded, mentioned, names_of
 from ..query import Operator
 from ..selection import Selection, as_rows
 from ..snapshot import Snapshot
@@ -26,7 +26,8 @@ class Recall(Operator[Snapshot]):
     `names` of the restarts (`restart` of the steps).  Without a name in the question the graph has
     nothing to go by, and the rows stand as they are.  Scores: in [0, 1], the share `search` of the
     rows' own scaled score, the rest by rank.  bridge: share of a last step: from each of the
-    `passages` best, to the names in its sentence that is most like the question; 0: no such step.
+    `passages` best, to the names in its sentence that is most like the question; 0, the
+    default: no such step, as its gain on other questions is within noise (bench/README.md).
     Source: Gutierrez et al. 2024 (HippoRAG), here without a model at indexing.
     """
 
@@ -35,13 +36,13 @@ class Recall(Operator[Snapshot]):
     search: float = 0.1
     names: float = 0.5
     seeds: int = 20
-    bridge: float = 0.3
+    bridge: float = 0.0
     passages: int = 5
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         searched = scaled(selection.ids.tolist(), selection.scores.tolist())
         question = selection.question.text or ""
-        named = mentioned(question, known_by(view)) if searched else []
+        named = mentioned(question, StoreNames(view)) if searched else []
         scores, read = searched, 0
         if named:
             walked, read = self._walked(view, searched, named)
