@@ -226,6 +226,8 @@ class Durability:
             if self._ending.wait(self._pause_s):
                 return
             self._wanted.clear()
+            if self._ending.is_set():  # Set before `_wanted`, whose word was just cleared.
+                return
             try:
                 self.sync()
             except QuillianError as error:

@@ -296,3 +296,23 @@ def test_a_damaged_entry_of_the_journal_refuses_nothing(path: Path) -> None:
             txn.catalog.put("journal", key, value[:-1] + b"x")
     with ql.open(path) as store:
         writer.verify(store, list(range(3)))
+
+
+def test_closing_while_the_thread_begins_a_sync_point_ends_it(tmp_path: Path) -> None:
+    class Closing(threading.Event):
+        """Somebody closes just before its word is cleared."""
+
+        def clear(self) -> None:
+            syncing._ending.set()
+            self.set()
+            super().clear()
+
+    with ql.open(tmp_path / "store", dim=2, durability="group") as store:
+        syncing = store._directory.durability
+        syncing._wanted = Closing()
+        store.add(id="a", vector=[1.0, 0.0])
+        assert syncing._thread is not None
+        syncing._thread.join(10)
+        assert not syncing._thread.is_alive()
+    with ql.open(tmp_path / "store") as store:
+        assert store.get("a").node == 0
