@@ -11,6 +11,28 @@ from numpy.typing import NDArray
 Bitmap = NDArray[np.uint64]
 
 
+KEPT = 16
+
+
+class Kept:
+    """What the last few conditions found in one state of a store, for all snapshots of it."""
+
+    def __init__(self, state: tuple[int, ...] = ()) -> None:
+        self.state = state
+        self._found: dict[str, Bitmap] = {}
+
+    def get(self, condition: str) -> Bitmap | None:
+        return self._found.get(condition)
+
+    def put(self, condition: str, found: Bitmap) -> None:
+        for oldest in list(self._found)[: len(self._found) - KEPT + 1]:
+            self._found.pop(oldest, None)
+        self._found[condition] = found
+
+    def clear(self) -> None:
+        self._found.clear()
+
+
 def of_nodes(nodes: NDArray[np.uint64], size: int) -> Bitmap:
     """The bitmap over [0, size) in which exactly `nodes` are set; nodes (n,) below size."""
     flags = np.zeros((size + 63) // 64 * 64, dtype=np.bool_)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from . import folding, journal
 from .associations import AssociationLog
 from .background import Indexer
+from .bitmaps import Kept
 from .catalog import Catalog, CatalogTransaction
 from .durability import Durability, lazy
 from .errors import CorruptError, LockTimeout, NotFoundError, ReadOnlyError, StorageError
@@ -54,6 +55,7 @@ class Directory:
         self.read_only = read_only
         self._handles = 0
         self.tiers = Tiers()
+        self.kept = Kept()
         self._words: WordIndex | None = None
         self._seen = -1  # The last commit and index generation that this process has followed.
         self._index_seen = 0

@@ -43,12 +43,15 @@ class Snapshot(Addressing):
         self._types: dict[str, int] | None = None
         self._namespaces: dict[str, int] | None = None
         self._type_names: dict[int, str] = {}
-        self._matching: dict[str, bitmaps.Bitmap] = {}
         self._catalog = self._begin()
         try:
             self._head = self._catalog.head()
             self._logs = directory.refresh(self._catalog, self._head)
             self._edge_log = self._logs.associations_of(self._head)
+            state = (self._catalog.number, self._head.commit, self._head.generation)
+            if directory.kept.state != state:
+                directory.kept = bitmaps.Kept(state)
+            self._matching = directory.kept
         except BaseException:
             self._catalog.abort()
             raise
@@ -149,7 +152,8 @@ class Snapshot(Addressing):
         found = self.matched(where)
         if found is None:
             nodes = np.array([concept.node for concept in self.concepts(where)], dtype=np.uint64)
-            found = self._matching[repr(where)] = bitmaps.of_nodes(nodes, self._head.next_node)
+            found = bitmaps.of_nodes(nodes, self._head.next_node)
+            self._matching.put(repr(where), found)
         return found
 
     def matched(self, where: Condition) -> bitmaps.Bitmap | None:

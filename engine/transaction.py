@@ -22,6 +22,7 @@ from types import TracebackType
 from . import blobs, folding, journal
 from .associations import AssociationLog
 from .bindings.graph import GraphView
+from .bitmaps import Kept
 from .catalog import CatalogTransaction
 from .directory import Directory
 from .embedders import Embedder
@@ -52,6 +53,7 @@ class Transaction(Learning):
         self._writing.__enter__()
         try:
             super().__init__(directory, embedder)
+            self._matching = Kept()  # Its own: the number of its catalog will be its commit's.
         except BaseException:
             self._writing.__exit__(None, None, None)
             raise

@@ -1,6 +1,7 @@
 """Conditions equal a Python predicate over all concepts."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,3 +117,22 @@ def test_bitmaps_hold_their_nodes(size: int, share: float) -> None:
     assert bitmaps.to_nodes(bitmap).tolist() == nodes.tolist()
     everywhere = np.arange(size + 70, dtype=np.uint64)
     assert everywhere[bitmaps.holds(bitmap, everywhere)].tolist() == nodes.tolist()
+
+
+def test_snapshots_of_one_state_share_what_a_filter_found(tmp_path: Path) -> None:
+    with ql.open(tmp_path / "store", dim=2) as store:
+        store.add_many(ids=["a", "b"], data=[{"n": 1}, {"n": 2}])
+        with store.snapshot() as first, store.snapshot() as second:
+            assert first.matching({"n": 1}) is second.matching({"n": 1})
+        with store.transaction() as txn:
+            assert bitmaps.to_nodes(txn.matching({"n": 1})).tolist() == [0]
+            txn.add(id="c", data={"n": 1})
+            assert bitmaps.to_nodes(txn.matching({"n": 1})).tolist() == [0, 2]
+            with store.snapshot() as before:
+                assert bitmaps.to_nodes(before.matching({"n": 1})).tolist() == [0]
+        with store.snapshot() as after:
+            assert bitmaps.to_nodes(after.matching({"n": 1})).tolist() == [0, 2]
+            for n in range(40):
+                after.matching({"n": n})
+            assert after.matched({"n": 0}) is None
+            assert after.matched({"n": 39}) is not None
