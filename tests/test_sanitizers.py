@@ -38,7 +38,15 @@ RACE = """
 import threading
 import quillian.bindings._core as core
 rows, scores = core.ffi.new("float[]", 1 << 20), core.ffi.new("float[]", 1 << 16)
-score = lambda: core.lib.ql_score_rows(core.lib.QL_DOT, rows, 16, rows, 16, 1 << 16, scores)
+together = threading.Barrier(4)
+
+
+def score():
+    together.wait()
+    for _ in range(50):  # Once could be over before the next thread has a core.
+        core.lib.ql_score_rows(core.lib.QL_DOT, rows, 16, rows, 16, 1 << 16, scores)
+
+
 threads = [threading.Thread(target=score) for _ in range(4)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
