@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from . import rendering
-from .options import json_option, store_argument, timeout_option
+from .options import conflict_option, json_option, store_argument, timeout_option
 
 METRICS = {"cosine": "cosine", "ip": "dot", "l2": "l2"}
 
@@ -26,13 +26,7 @@ METRICS = {"cosine": "cosine", "ip": "dot", "l2": "l2"}
     help="Ids, one per line; label 0 has the first. Without it a label is its concept's id.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave out vectors that are not finite or zero.")
-@click.option(
-    "--on-conflict",
-    type=click.Choice(["skip", "replace", "merge", "error"]),
-    default="skip",
-    show_default=True,
-    help="What to do with an id that the store has.",
-)
+@conflict_option
 @timeout_option
 @json_option
 def import_hnswlib(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import rendering
-from .options import json_option, store_argument, timeout_option
+from .options import conflict_option, json_option, store_argument, timeout_option
 
 if TYPE_CHECKING:
     from ..errors import BadRecordError
@@ -62,13 +62,7 @@ DEFAULT_PLACE = ""
 @click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of stopping.")
 @click.option("--create", is_flag=True, help="Create concepts that only associations name.")
 @click.option("--namespace", default="", help="Namespace of records that name none.")
-@click.option(
-    "--on-conflict",
-    type=click.Choice(["skip", "replace", "merge", "error"]),
-    default="skip",
-    show_default=True,
-    help="What to do with an id that the store has.",
-)
+@conflict_option
 @click.option(
     "--batch",
     type=click.IntRange(1),

@@ -35,6 +35,14 @@ timeout_option: Decorator = click.option(
     help="How long to wait for another writer.",
 )
 
+conflict_option: Decorator = click.option(
+    "--on-conflict",
+    type=click.Choice(["skip", "replace", "merge", "error"]),
+    default="skip",
+    show_default=True,
+    help="What to do with an id that the store has.",
+)
+
 
 def _existing(store: Path) -> Path:
     """The path of a store that there is; NotFoundError otherwise: opening would create one."""

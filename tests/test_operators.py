@@ -119,6 +119,14 @@ def test_operator_survives_json_equality_and_hash(operator: ql.Operator[Any]) ->
     assert dataclasses.is_dataclass(operator)
 
 
+@pytest.mark.parametrize("name", ["Expand", "Spread", "Spike", "Boundary", "Believe", "Overturn"])
+def test_one_type_alone_is_a_tuple_of_one(name: str) -> None:
+    operator = ql.Operator.registry[name]
+    alone, listed = (operator.build({"types": given}) for given in ("part_of", ["part_of"]))
+    assert alone == listed
+    assert alone.types == ("part_of",)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("text", ['{"operator": "Nope"}', '{"operator": "Top", "x": 1}', "[]"])
 def test_malformed_json_is_refused(text: str) -> None:
     with pytest.raises(ql.InvalidError):

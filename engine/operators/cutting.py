@@ -10,7 +10,7 @@ from ..bindings.flow import Flow
 from ..bindings.measures import strengths
 from ..cutting import Network, lightest_cut, network_of
 from ..errors import InvalidError
-from ..query import Operator
+from ..query import Operator, set_tuples
 from ..selection import Selection
 from ..snapshot import Key, Snapshot
 
@@ -27,8 +27,7 @@ class Boundary(Operator[Snapshot]):
     types: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.types, list):  # JSON and users have lists; hashing wants a tuple.
-            object.__setattr__(self, "types", tuple(self.types))
+        set_tuples(self, "types")
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         types = type_numbers(self.types, view.type_numbers())
@@ -110,10 +109,7 @@ class Tie(Operator[Snapshot]):
     to: tuple[Key, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.to, str | int):
-            object.__setattr__(self, "to", (self.to,))
-        if isinstance(self.to, list):  # JSON and users have lists; hashing wants a tuple.
-            object.__setattr__(self, "to", tuple(self.to))
+        set_tuples(self, "to")
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         ids = selection.ids

@@ -9,7 +9,7 @@ import numpy as np
 from ..associations import type_numbers
 from ..bindings.limits import NONE
 from ..errors import InvalidError
-from ..query import Operator
+from ..query import Operator, set_tuples
 from ..selection import Selection
 from ..snapshot import Snapshot
 
@@ -38,8 +38,7 @@ class Expand(Operator[Snapshot]):
     where: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.types, list):  # JSON and users have lists; hashing wants a tuple.
-            object.__setattr__(self, "types", tuple(self.types))
+        set_tuples(self, "types")
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         if not 0 < self.discount <= 1:

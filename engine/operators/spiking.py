@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..query import Operator
+from ..query import Operator, set_tuples
 from ..selection import Selection
 from ..snapshot import Snapshot
 from ..spiking import Ids, Network
@@ -41,9 +41,7 @@ class Spike(Operator[Snapshot]):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("types", "inhibitory"):  # JSON and users have lists; hashing wants tuples.
-            if isinstance(getattr(self, name), list):
-                object.__setattr__(self, name, tuple(getattr(self, name)))
+        set_tuples(self, "types", "inhibitory")
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         if len(selection) == 0:

@@ -7,7 +7,7 @@ import numpy as np
 from ..associations import type_numbers
 from ..bindings.ranks import rank_near
 from ..errors import InvalidError
-from ..query import Operator
+from ..query import Operator, set_tuples
 from ..selection import Selection, as_rows
 from ..snapshot import Snapshot
 
@@ -38,8 +38,7 @@ class Spread(Operator[Snapshot]):
     budget: int = BUDGET_EDGES
 
     def __post_init__(self) -> None:
-        if isinstance(self.types, list):  # JSON and users have lists; hashing wants a tuple.
-            object.__setattr__(self, "types", tuple(self.types))
+        set_tuples(self, "types")
 
     def apply(self, view: Snapshot, selection: Selection) -> Selection:
         shares = selection.scores
