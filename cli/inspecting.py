@@ -1,6 +1,5 @@
 """`quillian get`, `stats`, `check`: what is in a store, and whether it is sound."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,13 +113,6 @@ def check(ctx: click.Context, store: Path, as_json: bool) -> None:
 
     with open(store, read_only=True) as opened:
         problems = opened.check()
-    for problem in problems:
-        if as_json:
-            rendering.emit(asdict(problem))
-        else:
-            lost = "data lost" if problem.lost else "can be rebuilt"
-            click.echo(f"{problem.part}: {problem.message} ({lost})")
-    if not problems and not as_json:
-        click.echo("sound")
+    rendering.problems(problems, ("data lost", "can be rebuilt"), as_json)
     if problems:
         ctx.exit(EXIT_CORRUPT)

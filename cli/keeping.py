@@ -27,13 +27,7 @@ def repair(store: Path, lock_timeout: float, as_json: bool) -> None:
 
     with open(store, lock_timeout=lock_timeout) as opened:
         found = opened.repair()
-    for problem in found:
-        if as_json:
-            rendering.emit(asdict(problem))
-        else:
-            click.echo(f"{problem.message} ({'lost' if problem.lost else 'was wrong'})")
-    if not found and not as_json:
-        click.echo("sound")
+    rendering.problems(found, ("lost", "was wrong"), as_json)
 
 
 @click.command(short_help="Give the space of what was deleted back.")

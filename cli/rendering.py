@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from ..checking import Problem
 
 PLAIN_WIDTH = 100
 COLUMN_WIDTH_MAX = 36
@@ -47,6 +50,17 @@ def heading(text: str) -> None:
         click.echo(text)
     else:
         rich.print(f"[bold]{_escaped(text)}[/bold]")
+
+
+def problems(found: "Sequence[Problem]", words: tuple[str, str], as_json: bool) -> None:
+    """What check and repair found, a line each; words: what a loss is called, and the rest."""
+    for problem in found:
+        if as_json:
+            emit(asdict(problem))
+        else:
+            click.echo(f"{problem.part}: {problem.message} ({words[not problem.lost]})")
+    if not found and not as_json:
+        click.echo("sound")
 
 
 def blank() -> None:

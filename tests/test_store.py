@@ -192,28 +192,27 @@ def test_a_file_in_the_way_is_a_clear_error(tmp_path: Path) -> None:
         ql.open(tmp_path / "file", dim=2)
 
 
+def closed_in_a_child(owned: ql.Snapshot | ql.Store) -> None:
+    """Close it in a forked child, and wait for the child's end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            owned.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
 def test_a_forked_child_leaves_its_parents_snapshots_alone(atlas: ql.Store) -> None:
     with atlas.snapshot() as view:
         readers = atlas._directory.catalog.readers()
-        child = os.fork()
-        if child == 0:
-            try:
-                view.close()
-            finally:
-                os._exit(0)
-        os.waitpid(child, 0)
+        closed_in_a_child(view)
         assert atlas._directory.catalog.readers() == readers
 
 
 def test_a_forked_child_leaves_its_parents_memory_store_alone() -> None:
     with ql.open(":memory:", dim=2) as store:
-        child = os.fork()
-        if child == 0:
-            try:
-                store.close()
-            finally:
-                os._exit(0)
-        os.waitpid(child, 0)
+        closed_in_a_child(store)
         assert store.path.exists()
         store.add("x", id="x", vector=[1, 2])
 
