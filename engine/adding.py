@@ -4,16 +4,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from . import checks, namespaces
 from .bindings.limits import CONCEPTS_MAX
-from .drafts import Draft, drafts, fill_vectors
+from .drafts import drafts, fill_vectors
 from .errors import ConflictError, InvalidError, LimitError
 from .indexing import Progress
-from .records import Concept, Time
+from .records import Concept, Draft, Time
 from .selection import Float32, Nodes
 from .snapshot import Snapshot
 from .text import records as text_records
@@ -128,118 +128,136 @@ class Adding(Snapshot):
             raise LimitError(f"a store holds at most {CONCEPTS_MAX} concepts")
         wanted = {row.namespace for row in rows}
         namespaces.check_count(len(wanted | set(self.namespace_numbers())))
-        nodes, fresh = self._resolve(rows, on_conflict)
-        changed = [] if on_conflict == "skip" else [row for row in rows if row.index not in fresh]
-        new = [row for row in rows if row.index in fresh]
-        fill_vectors(new + changed, vectors, self, progress)
+        new, changed = self._resolve(rows, on_conflict)
+        matrix = fill_vectors(new + changed, vectors, self, progress)
         with self._changing():
-            self._write(new, changed, nodes, on_conflict)
-        return np.array(nodes, dtype=np.uint64)
+            self._write(new, changed, matrix, on_conflict)
+        return np.array([row.node for row in rows], dtype=np.uint64)
 
     def _write(
-        self, new: list[Draft], changed: list[Draft], nodes: list[int], on_conflict: str
+        self, new: list[Draft], changed: list[Draft], matrix: Float32 | None, on_conflict: str
     ) -> None:
-        self._append_rows(new + changed, nodes)
+        if matrix is not None:
+            self._append_rows([row for row in new + changed if row.vector is not None], matrix)
         now = time.time_ns()
-        added = [row.concept(nodes[row.index], now) for row in new]
-        settled = [self._settle(row, nodes[row.index], on_conflict, now) for row in changed]
-        self._catalog.put_concepts(added, append=True)
+        for row in new:
+            row.created_ns = now
+        settled = [self._settle(row, on_conflict, now) for row in changed]
+        self._catalog.add_concepts(new)
         self._catalog.put_concepts(settled)
-        numbers = self._numbers_of_namespaces(added)
-        self._catalog.put_ids((x.id, numbers[x.namespace], x.node) for x in added)
+        self._put_ids(new)
+        every: list[Draft | Concept] = [*new, *settled]
         self._catalog.put_names(
-            (name, concept.node)
-            for concept in added + settled
-            for name in (concept.name, *concept.aliases)
-            if name
+            (name, row.node) for row in every for name in (row.name, *row.aliases) if name
         )
         self._head = replace(
             self._head,
             next_node=self._head.next_node + len(new),
             concepts=self._head.concepts + len(new),
         )
-        self._note_words(added, settled)
+        self._note_words(new, settled)
         self._changed()
 
-    def _note_words(self, added: Sequence[Concept], settled: Sequence[Concept]) -> None:
+    def _note_words(self, added: Sequence[Draft], settled: Sequence[Concept]) -> None:
         """The words of settled concepts may be others than before, and added ones may have some."""
-        words = {concept.node: text_records.words_of(concept) for concept in added}
+        words = {row.node: text_records.words_of(row) for row in added}
         words = {node: text for node, text in words.items() if text is not None}
         words |= {concept.node: text_records.words_of(concept) for concept in settled}
         self._texts.update(words)
         self._head = text_records.note(self._catalog, self._head, list(words))
 
-    def _resolve(self, rows: list[Draft], on_conflict: str) -> tuple[list[int], set[int]]:
-        """The node of every row, and the indexes of the rows that are new concepts."""
-        nodes: list[int] = []
-        fresh: set[int] = set()
-        batch: dict[tuple[str, str], int] = {}
+    def _resolve(self, rows: list[Draft], on_conflict: str) -> tuple[list[Draft], list[Draft]]:
+        """Give every row its node, and an id if it has none; the new rows, and those that change.
+
+        With on_conflict "skip" none changes.
+        """
+        taken = self._taken(rows)
+        new: list[Draft] = []
+        changed: list[Draft] = []
+        replaced: set[int] = set()
         node = self._head.next_node
         for row in rows:
-            if row.id is None:
-                row.id = self._free_id(node, batch, row.namespace)
-                known = None
-            else:
-                known = batch.get((row.namespace, row.id))
-                if known is not None and on_conflict in ("replace", "merge"):
+            mine = taken[row.namespace]
+            if row.id and (known := mine.get(row.id)) is not None:
+                again = known >= self._head.next_node or known in replaced
+                if again and on_conflict in ("replace", "merge"):
                     raise ConflictError(f"id {row.id!r} stands twice in one batch; add it once")
-                if known is None:
-                    known = self._node_of_id((row.namespace, row.id))
-            if known is None:
-                known = node
-                fresh.add(row.index)
-                node += 1
-            elif on_conflict == "error":
-                raise ConflictError(
-                    f"there is already a concept with id {row.id!r}; "
-                    "pass on_conflict='skip', 'replace' or 'merge'"
-                )
-            batch[row.namespace, row.id] = known
-            nodes.append(known)
-        return nodes, fresh
+                if on_conflict == "error":
+                    raise ConflictError(
+                        f"there is already a concept with id {row.id!r}; "
+                        "pass on_conflict='skip', 'replace' or 'merge'"
+                    )
+                row.node = known
+                if on_conflict != "skip":
+                    replaced.add(known)
+                    changed.append(row)
+                continue
+            row.node = node
+            node += 1
+            new.append(row)
+            if row.id:
+                mine[row.id] = row.node
+        self._give_ids([row for row in new if not row.id], taken)
+        return new, changed
 
-    def _free_id(self, node: int, batch: Mapping[tuple[str, str], int], namespace: str) -> str:
-        id = f"_:{node}"
-        while (namespace, id) in batch or self._node_of_id((namespace, id)) is not None:
-            id += "_"
-        return id
+    def _taken(self, rows: list[Draft]) -> dict[str, dict[str, int]]:
+        """By namespace, the nodes of the rows' ids that exist."""
+        wanted: dict[str, set[str]] = {row.namespace: set() for row in rows}
+        for row in rows:
+            if row.id:
+                wanted[row.namespace].add(row.id)
+        numbers = self.namespace_numbers()
+        return {
+            name: self._catalog.nodes_of(ids, numbers[name]) if name in numbers else {}
+            for name, ids in wanted.items()
+        }
 
-    def _numbers_of_namespaces(self, added: Sequence[Concept]) -> dict[str, int]:
-        """Number of every namespace; those of these concepts are made where they are new."""
+    def _give_ids(self, rows: list[Draft], taken: dict[str, dict[str, int]]) -> None:
+        """Give ids to new rows without one, where others have taken theirs."""
+        ending = ""
+        while rows:
+            for row in rows:
+                row.id = f"_:{row.node}{ending}"
+            there = self._taken(rows)
+            rows = [r for r in rows if r.id in there[r.namespace] or r.id in taken[r.namespace]]
+            ending += "_"
+
+    def _put_ids(self, rows: list[Draft]) -> None:
+        """Write the ids of new rows; namespaces are made where they are new."""
         known = self.namespace_numbers()
-        for name in dict.fromkeys(concept.namespace for concept in added):
+        for name in dict.fromkeys(row.namespace for row in rows):
             if name not in known:
                 known[name] = namespaces.make(self._catalog, name, known)
-        return known
+            mine = [row for row in rows if row.namespace == name]
+            self._catalog.put_ids([x.id for x in mine], [x.node for x in mine], known[name])
 
-    def _settle(self, row: Draft, node: int, on_conflict: str, now: int) -> Concept:
+    def _settle(self, row: Draft, on_conflict: str, now: int) -> Concept:
         """The record that an existing concept becomes; what a row replaces of it is retired."""
-        old = self.get(node)
+        old = self.get(row.node)
         for name in (old.name, *old.aliases):
             if name:
-                self._catalog.delete_name(name, node)
+                self._catalog.delete_name(name, row.node)
         merging = on_conflict == "merge"
         if old.slots and (row.slots or not merging):
             self._retire(old.slots)
-        return row.merged_into(old, now) if merging else row.concept(node, old.created_ns, now)
+        return row.merged_into(old, now) if merging else row.replacing(old, now)
 
     def _retire(self, slots: Sequence[int]) -> None:
         self._retired.extend(slots)  # First: abort revives what stands here.
         self._logs.vectors().retire(slots, self._head.commit)
         self._head = replace(self._head, vectors=self._head.vectors - len(slots))
 
-    def _append_rows(self, rows: list[Draft], nodes: list[int]) -> None:
+    def _append_rows(self, rows: list[Draft], matrix: Float32) -> None:
         """Append the vectors of rows to the log; the rows note their slots."""
-        having = [row for row in rows if row.vector is not None]
-        if not having:
-            return
-        matrix = np.stack([cast("Float32", row.vector) for row in having])
-        owners = np.array([nodes[row.index] for row in having], dtype=np.uint32)
+        owners = np.array([row.node for row in rows], dtype=np.uint32)
+        order = np.array([row.vector for row in rows])
+        if not np.array_equal(order, np.arange(len(matrix))):
+            matrix = matrix[order]
         first = self._logs.vectors().append(matrix, owners, self._head.commit)
-        for slot, row in enumerate(having, first):
+        for slot, row in enumerate(rows, first):
             row.slots = (slot,)
         self._head = replace(
-            self._head, rows=first + len(having), vectors=self._head.vectors + len(having)
+            self._head, rows=first + len(rows), vectors=self._head.vectors + len(rows)
         )
 
     def ensure_dim(self, dim: int) -> None:

@@ -32,6 +32,7 @@ from .layout import (
     commit_key,
     edge_key,
     id_key,
+    id_keys,
     name_key,
     node_key,
     node_of,
@@ -288,9 +289,19 @@ class CatalogTransaction(ConceptTable):
         value = self._get("ids", id_key(id, namespace))
         return None if value is None else int(node_of(value)[0])
 
-    def put_ids(self, ids: Iterable[tuple[str, int, int]]) -> None:
-        """Write (id, number of its namespace, node)."""
-        self._put_many("ids", sorted((id_key(id, at), node_key(node)) for id, at, node in ids))
+    def nodes_of(self, ids: Iterable[str], namespace: int = 0) -> dict[str, int]:
+        """The node number of each of these ids that there is in a namespace."""
+        prefix = TABLES["ids"]
+        ids = list(ids)
+        keys = {prefix + key: id for key, id in zip(id_keys(ids, namespace), ids, strict=True)}
+        with lmdb_errors("read ids"):
+            found = self.txn.cursor().getmulti(sorted(keys))
+        return {keys[bytes(key)]: int(node_of(value)[0]) for key, value in found}
+
+    def put_ids(self, ids: Iterable[str], nodes: Iterable[int], namespace: int) -> None:
+        """Write the nodes of ids in the namespace of a number."""
+        keys = id_keys(ids, namespace)
+        self._put_many("ids", sorted(zip(keys, map(node_key, nodes), strict=True)))
 
     def delete_id(self, id: str, namespace: int = 0) -> None:
         self.delete("ids", id_key(id, namespace))

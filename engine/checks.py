@@ -48,6 +48,30 @@ def optional_name(value: Any, what: str) -> str | None:
     return None if value is None else name(value, what)
 
 
+def are_plain(
+    values: Sequence[Any],
+    bytes_max: int = ID_BYTES_MAX,
+    *,
+    lines: bool = False,
+    optional: bool = True,
+) -> bool:
+    """Whether it is plain that all would pass `name`, or with lines=True `text`.
+
+    None passes if optional.  Looks at all at once, in a tenth of the time; if not, look at each.
+    """
+    found = [value for value in values if value is not None] if optional else values
+    if not set(map(type, found)) <= {str} or not all(found):
+        return False
+    joined = "".join(found)
+    try:
+        widest = 1 if joined.isascii() else len(joined.encode()) and 4
+    except UnicodeEncodeError:
+        return False
+    control = _CONTROL_IN_TEXT if lines else _CONTROL_IN_NAME
+    fits = widest * max(map(len, found), default=0) <= bytes_max
+    return fits and (joined.isprintable() or not control.search(joined))
+
+
 def namespace(value: Any) -> str:
     """The name of a namespace, at most 510 bytes; "" or None is the one of those that name none."""
     return "" if value in (None, "") else name(value, "namespace", NAMESPACE_BYTES_MAX)

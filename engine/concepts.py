@@ -26,7 +26,7 @@ from .layout import (
     thawed,
     unseal,
 )
-from .records import Concept
+from .records import Concept, Draft
 
 
 class ConceptTable(ABC):
@@ -111,24 +111,26 @@ class ConceptTable(ABC):
 
     # Writing.
 
-    def put_concepts(
-        self, concepts: Sequence[Concept], *, append: bool = False, stay: bool = False
-    ) -> None:
-        """Write records into the hot tier, or with stay=True into the one where they are.
-
-        append=True when every node is beyond all in the table (faster).
-        """
+    def put_concepts(self, concepts: Sequence[Concept], *, stay: bool = False) -> None:
+        """Write records into the hot tier, or with stay=True into the one where they are."""
         pairs = []
         for concept in concepts:
             key = node_key(concept.node)
             value = encode(concept)
-            old = None if append else self._get("concepts", key)
+            old = self._get("concepts", key)
             if stay and old is not None and is_cold(old):
                 number = old[5]
                 value = frozen(concept.node, value, number, primed(self._dictionary(number)))
             self._count(old, value)
             pairs.append((key, value))
-        self._put_many("concepts", pairs, append=append)
+        self._put_many("concepts", pairs)
+
+    def add_concepts(self, drafts: Sequence[Draft]) -> None:
+        """Write records of ascending nodes, all beyond those in the table, into the hot tier."""
+        values = list(map(encode, drafts))
+        self.hot_change += sum(map(len, values))
+        keys = (node_key(draft.node) for draft in drafts)
+        self._put_many("concepts", zip(keys, values, strict=True), append=True)
 
     def delete_concept(self, node: int) -> None:
         """Remove a record, if it is there."""

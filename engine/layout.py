@@ -44,14 +44,14 @@ notices a value that stands under another key.
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any, Final
 
 import msgpack
 
 from .errors import CorruptError
-from .records import Concept
+from .records import Concept, Draft
 
 CATALOG: Final = "catalog.mdb"
 WRITER_LOCK: Final = "writer.lock"
@@ -183,6 +183,14 @@ def id_key(id: str, namespace: int = 0) -> bytes:
     return _bounded(namespace_key(namespace) + id.encode())
 
 
+def id_keys(ids: Iterable[str], namespace: int = 0) -> list[bytes]:
+    """The key of each id."""
+    start = namespace_key(namespace)
+    keys = [start + id.encode() for id in ids]
+    longest = max(map(len, keys), default=0)
+    return keys if longest <= KEY_BYTES_MAX else list(map(_bounded, keys))
+
+
 def name_key(name: str) -> bytes:
     """What the keys of a name start with: white space folded, case folded, and a terminator."""
     return _bounded(" ".join(name.split()).casefold().encode()) + b"\0"
@@ -225,7 +233,7 @@ def unseal(key: bytes, value: bytes, what: str) -> Any:
         raise CorruptError(f"{what} is damaged: {error}; run check") from error
 
 
-def encode(concept: Concept) -> bytes:
+def encode(concept: Concept | Draft) -> bytes:
     """The sealed record of a concept; fields at their defaults are left out.
 
     Written out field by field: a loop over field names was 4 us slower, of 10 us for an `add`.

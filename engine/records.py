@@ -1,7 +1,7 @@
-"""What a store is made of: Concept and Association, and the times that they carry."""
+"""What a store is made of: Concept and Association, the times that they carry, and Draft."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,6 +42,56 @@ class Concept:
     def key(self) -> "str | tuple[str, str]":
         """What names it to a store: its id, or (namespace, id)."""
         return (self.namespace, self.id) if self.namespace else self.id
+
+
+@dataclass(slots=True)
+class Draft:
+    """A concept to be: one row of an `add`; None means "not given"."""
+
+    index: int
+    id: str = ""  # "" until it is given one.
+    text: str | None = None
+    name: str | None = None
+    aliases: tuple[str, ...] = ()
+    source: str | None = None
+    kind: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    since: int | None = None
+    until: int | None = None
+    strength: float = 1.0
+    confidence: float = 1.0
+    namespace: str = ""
+    vector: int | None = None  # Its row of the matrix of vectors to append.
+    slots: tuple[int, ...] = ()  # Where the vector went.
+    node: int = -1  # Given when all rows are checked.
+    created_ns: int = 0
+    updated_ns: int = 0
+
+    def replacing(self, old: Concept, updated_ns: int) -> Concept:
+        """The record of this row in place of `old`."""
+        return Concept(
+            old.node, self.id, self.text, self.name, self.aliases, self.source, self.kind,
+            self.data, old.created_ns, updated_ns, self.strength, self.confidence, self.since,
+            self.until, self.slots, self.namespace,
+        )  # fmt: skip
+
+    def merged_into(self, old: Concept, updated_ns: int) -> Concept:
+        """`old` with the given fields of this row; metadata and aliases united."""
+        return replace(
+            old,
+            updated_ns=updated_ns,
+            slots=self.slots or old.slots,
+            text=old.text if self.text is None else self.text,
+            name=old.name if self.name is None else self.name,
+            aliases=tuple(dict.fromkeys((*old.aliases, *self.aliases))),
+            source=old.source if self.source is None else self.source,
+            kind=old.kind if self.kind is None else self.kind,
+            data={**old.data, **self.data},
+            since=old.since if self.since is None else self.since,
+            until=old.until if self.until is None else self.until,
+            strength=old.strength if self.strength == 1.0 else self.strength,
+            confidence=old.confidence if self.confidence == 1.0 else self.confidence,
+        )
 
 
 @dataclass(frozen=True, slots=True)

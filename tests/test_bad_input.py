@@ -1,6 +1,7 @@
 """The bad input table of the storage design: a clear error, nothing written, nothing lost."""
 
 import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import quillian as ql
 from conftest import DIM
+from quillian import checks
 
 GOOD = np.ones(DIM)
 NAN, INF = float("nan"), float("inf")
@@ -157,3 +159,22 @@ def test_counts_of_a_search_are_checked(atlas: ql.Store, wrong: dict[str, Any]) 
 def test_a_lock_timeout_is_finite_seconds(path: Path, wrong: float) -> None:
     with pytest.raises(ql.InvalidError, match="lock_timeout"):
         ql.open(path, dim=2, lock_timeout=wrong)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["ä", "\u2028", "a\tb", "a\nb", "", "a\x00", "a\x7f", "\ud800", "x" * 511, "x" * 512, "é" * 256,
+     None, 1, b"a", np.str_("a")],
+)  # fmt: skip
+def test_what_is_plain_among_many_passes_alone(value: object) -> None:
+    def passes(check: Callable[[Any], object]) -> bool:
+        try:
+            return check(value) == value
+        except ql.QuillianError:
+            return False
+
+    for lines, check in ((False, checks.name), (True, checks.text)):
+        plain = checks.are_plain(["a", value, "z"], lines=lines, optional=lines)
+        assert passes(check) or not plain
+    assert checks.are_plain(["a", "ä", "zoë"])
+    assert checks.are_plain(["a\tb", None], lines=True)

@@ -112,6 +112,26 @@ def test_replace_keeps_node_and_associations(atlas: ql.Store) -> None:
     assert len(atlas.search(vector=np.ones(DIM), k=99)) == 5
 
 
+@pytest.mark.parametrize("on_conflict", ["skip", "replace", "merge"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_new_and_known_rows_of_a_batch_get_their_own_vectors(
+    store: ql.Store, on_conflict: str, listed: bool
+) -> None:
+    rows = np.eye(DIM, dtype=np.float32)[:4]
+    store.add_many(ids=["b", "d"], vectors=-rows[[1, 3]])
+    given = [*rows[:3], None] if listed else rows
+    store.add_many(ids=["a", "b", "c", "d"], vectors=given, on_conflict=on_conflict)
+    expected = rows.copy()
+    if on_conflict == "skip":
+        expected[[1, 3]] *= -1
+    elif listed:
+        expected[3] *= -1
+    with store.snapshot() as view:
+        found = "abc" if listed and on_conflict == "replace" else "abcd"
+        actual = view.vectors([view.node(id) for id in found])
+    np.testing.assert_array_equal(actual, expected[: len(found)])
+
+
 def test_merge_keeps_what_is_not_given(atlas: ql.Store) -> None:
     atlas.add(
         id="paris", name="Paname", data={"mayor": "A"}, aliases=["Paris"], on_conflict="merge"

@@ -18,7 +18,7 @@ from ..catalog import CatalogTransaction
 from ..errors import CorruptError, StorageError
 from ..heads import Head
 from ..layout import WORDS_KEY, commit_key, seal, unseal, words_name
-from ..records import Concept
+from ..records import Concept, Draft
 from .index import SegmentInfo, WordIndex, WordsState, merge_due
 from .view import WordView
 
@@ -34,7 +34,7 @@ class Segments:
     previous: tuple[str, ...] = ()  # Kept for one more change: snapshots may open them still.
 
 
-def words_of(concept: Concept | None) -> str | None:
+def words_of(concept: Concept | Draft | None) -> str | None:
     """What a concept is found by: its name, its aliases and its text; None if it has none."""
     if concept is None:
         return None
