@@ -4,7 +4,9 @@
 2. Anchors: the concepts *named* in the question.
 3. Candidates: concepts that typed associations lead to from the named ones; first those whose path
    uses types that the question speaks of, then the shorter path; among these consensus decides,
-   the lower bound by all independent evidence together.
+   the lower bound by all independent evidence together.  Where the question can be read as a
+   statement with a hole (questions.py), only paths with its type, or one that the question speaks
+   of where the store has no such type, count, and only in its direction.
 4. Belief bounds each candidate; the gate lets the best pass, or says why not; `overturn` is the
    smallest set of associations without which it would not have passed.
 
@@ -27,6 +29,7 @@ from .facts import BUDGET_FACTS
 from .judgement import Declared, Thresholds, Triple, conflicts
 from .learning import MENTIONS, NEXT
 from .mentions import StoreNames, mentioned
+from .questions import Asked, asked, yes_no
 from .receipts import Receipt, receipt
 from .selection import Selection
 from .snapshot import Snapshot
@@ -117,12 +120,13 @@ def answer(
     reasons = _reasons(anchors, candidates, gate)
     overturn = kept = None
     if candidates:
+        way = _way(view, question, anchors)
         how: dict[str, Any] = {
             "types": candidates[0].types,
             "hops": CANDIDATE_HOPS,
-            "direction": "both",
+            "direction": way.direction,
         }
-        ends = _starts(question, anchors), [view.node(candidates[0].id)]
+        ends = way.ends(view.node(candidates[0].id))
         kept = receipt(view, *ends, **how)
         if not reasons:
             net = evidence.seen(view, *ends, **how)
@@ -166,6 +170,39 @@ def _stem(word: str) -> str:
     return next((word[: -len(x)] for x in ("ed", "ing", "e") if word.endswith(x)), word)
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where evidence starts, and which way it leads to a goal.
+
+    definite: whether the question could be read as a statement.
+    """
+
+    starts: Sequence[int]
+    definite: bool
+    wanted: Asked | None  # None too where the view has no such type.
+
+    def ends(self, goal: int) -> tuple[Sequence[int], Sequence[int]]:
+        """From where to where evidence leads."""
+        backwards = self.wanted is not None and not self.wanted.forwards
+        return ([goal], self.starts) if backwards else (self.starts, [goal])
+
+    @property
+    def direction(self) -> str:
+        return "both" if self.wanted is None else "out"
+
+
+def _way(view: Snapshot, question: str, anchors: Sequence[int]) -> _Way:
+    """From all that is named, or from the first if the question is whether the rest is so."""
+    starts = anchors[:1] if yes_no(question) and len(anchors) > 1 else anchors
+    found = asked(question)
+    known = found is not None and found.type in view.type_numbers()
+    return _Way(starts, found is not None, found if known else None)
+
+
+_Ranked = tuple[int, tuple[int, int], tuple[str, ...], tuple[str, ...]]
+"""Goal, rank, cues and the types that count as evidence."""
+
+
 def _candidates(
     view: Snapshot, question: str, anchors: Sequence[int], k: int
 ) -> tuple[list[Candidate], int]:
@@ -173,9 +210,10 @@ def _candidates(
     numbers = [view.type_numbers()[name] for name in types]
     if not anchors or not numbers:
         return [], 0
+    way = _way(view, question, anchors)
     goals = list(anchors[1:])
     read = 0
-    if not goals or not _yes_no(question):
+    if not (yes_no(question) and (goals or way.definite)):
         reached = view.graph.expand(
             np.unique(np.array(anchors, np.uint64)),
             hops=CANDIDATE_HOPS,
@@ -186,25 +224,11 @@ def _candidates(
         read += reached.edges_touched
         goals = [x for x in reached.nodes.tolist() if x not in anchors]
         goals = goals[: 8 * CANDIDATES_MAX]
-    starts = _starts(question, anchors)
-    spoken = set(_cues(types, question))
-    ranked = []
-    for goal in goals:
-        paths, _ = evidence.paths(
-            view, starts, [goal], 3, types=types, hops=CANDIDATE_HOPS, direction="both"
-        )
-        for path in paths:
-            used = {link.type for link in path.links}
-            cues = tuple(sorted(used & spoken))
-            key = (-len(cues), len(path.links), -path.support, goal)
-            ranked.append((key, goal, cues, cues if used == set(cues) else tuple(types)))
-    best: dict[int, tuple[tuple[int, int], tuple[str, ...], tuple[str, ...]]] = {}
-    for key, goal, cues, counting in sorted(ranked):
-        best.setdefault(goal, (key[:2], cues, counting))
     candidates: list[tuple[tuple[int, int], float, int, Candidate]] = []
-    for goal, (rank, cues, counting) in list(best.items())[: min(k, CANDIDATES_MAX)]:
+    ranked = _ranked(view, question, types, way, goals)
+    for goal, rank, cues, counting in ranked[: min(k, CANDIDATES_MAX)]:
         belief = evidence.believe(
-            view, starts, [goal], types=counting, hops=CANDIDATE_HOPS, direction="both"
+            view, *way.ends(goal), types=counting, hops=CANDIDATE_HOPS, direction=way.direction
         )
         read += belief.facts
         concept = view.get(goal)
@@ -214,15 +238,27 @@ def _candidates(
     return [candidate for *_, candidate in sorted(candidates, key=lambda x: x[:3])], read
 
 
-def _starts(question: str, anchors: Sequence[int]) -> Sequence[int]:
-    """Where evidence starts: from all that is named, or from the first if the rest is asked for."""
-    return anchors[:1] if _yes_no(question) and len(anchors) > 1 else anchors
-
-
-def _yes_no(question: str) -> bool:
-    """Whether a question asks if something is so."""
-    first = _WORD.match(question.strip().casefold())
-    return first is not None and first[0] in ("is", "are", "was", "were", "do", "does", "did")
+def _ranked(
+    view: Snapshot, question: str, types: list[str], way: _Way, goals: Sequence[int]
+) -> list[_Ranked]:
+    """The goals that a path leads to, those first whose best path the question speaks of most."""
+    spoken = {way.wanted.type} if way.wanted else set(_cues(types, question))
+    found = []
+    for goal in goals:
+        sources, targets = way.ends(goal)
+        paths, _ = evidence.paths(
+            view, sources, targets, 3, types=types, hops=CANDIDATE_HOPS, direction=way.direction
+        )
+        for path in paths:
+            used = {link.type for link in path.links}
+            cues = tuple(sorted(used & spoken))
+            if cues or not way.definite:
+                key = (-len(cues), len(path.links), -path.support, goal)
+                found.append((key, cues, cues if used == set(cues) else tuple(types)))
+    best: dict[int, _Ranked] = {}
+    for key, cues, counting in sorted(found):
+        best.setdefault(key[-1], (key[-1], key[:2], cues, counting))
+    return list(best.values())
 
 
 def _reasons(

@@ -24,7 +24,10 @@ WORDS_MAX = 6
 
 
 class Relation(NamedTuple):
-    """`source` -type-> `target` as said at text[start:end], found by the rule named `rule`."""
+    """`source` -type-> `target` as said at text[start:end], found by the rule named `rule`.
+
+    holds: False where the text says that this is so no longer.
+    """
 
     source: str
     type: str
@@ -32,12 +35,37 @@ class Relation(NamedTuple):
     start: int
     end: int
     rule: str
+    holds: bool = True
 
 
 Extractor = Callable[[str], list[Relation]]
 
+# What either end may say of the other: "x is north of y", "y is south of x".
+_OPPOSITES = (
+    ("north of", "south of"), ("east of", "west of"), ("above", "below"), ("left of", "right of"),
+    ("bigger than", "smaller than"), ("older than", "younger than"),
+    ("taller than", "shorter than"),
+)  # fmt: skip
+ENDING = frozenset(("no longer in", "put down"))
+"""Rules that say that something is so no longer."""
+
 # The relation phrase of each rule; "swapped" ones say target before source.
 RULES: tuple[tuple[str, str, bool, str], ...] = (
+    *(
+        (said, both[0].replace(" ", "_"), said == both[1],
+         rf"(?:is|are|was|were) (?:to the )?{said}")
+        for both in _OPPOSITES for said in both
+    ),
+    ("afraid of", "afraid_of", False, r"(?:is|are|was|were) (?:afraid|scared) of"),
+    ("fits in", "fits_in", False, r"fits? (?:in|inside|into)"),
+    ("no longer in", "located_in", False, r"(?:is|are|was|were) (?:no longer|not) in"),
+    ("moved to", "located_in", False,
+     r"(?:went|moved|travell?ed|journeyed|returned) (?:back )?to(?= the | [A-Z])"),
+    ("took", "held_by", True,
+     r"(?:got|took|grabbed|picked up|(?:is|are|was|were) (?:carrying|holding))(?= the )"),
+    ("put down", "held_by", True, r"(?:dropped|discarded|put down|left)(?= the )"),
+    ("given to", "held_by", False,
+     r"(?:gave|handed|passed) (?P<given>the \w+(?: \w+){0,3}?) to"),
     ("part of", "part_of", False, r"(?:is|are|was|were|forms?|makes? up) (?:an? )?parts? of"),
     ("belongs to", "part_of", False, r"belongs? to"),
     ("consists of", "part_of", True, r"consists? of|contains?|includes?|comprises?"),
@@ -67,12 +95,19 @@ _NO_NAMES = (
 )
 _NO_NAME = frozenset(_NO_NAMES.split())
 _BACK = frozenset(("which", "that", "who"))
+_SINGLE, _SEVERAL = frozenset(("he", "she")), "they"
+_THEN = frozenset(
+    ["then", "after", "afterwards", "later", "next", "following", "that", "this", "and"]
+)
 _INNER = frozenset(("of", "and", "de", "for"))
 _SENTENCE = re.compile(r"[^.!?\n]+(?:\.(?=\w)[^.!?\n]*)*")
-_NEGATED = re.compile(r" (?:not|never|no|neither|cannot)\b|n't\b|\s*(?:No|Neither|Never)\b")
+_NEGATED = re.compile(
+    r" (?:not(?! in\b)|no(?! longer in\b)|never|neither|cannot)\b|n't\b"
+    r"|\s*(?:No|Neither|Never)\b"
+)
 # Each begins with a space or a few signs: what has one known beginning is looked for fastest.
 _RELATION = re.compile(
-    r" (?=[abcfhilmoprw])(?:"
+    r" (?=[abcdfghijlmoprtw])(?:"
     + "|".join(f"(?P<r{i}>{rule[3]})" for i, rule in enumerate(RULES))
     + r")(?![\w'-])"
 )
@@ -80,7 +115,7 @@ _CLAUSE = re.compile(r"[;:]| (?:but|while|whereas|because|although|and then)\b")
 _JOINT = re.compile(r",\s*(?:(?:and|or)\b)?| (?:and|or)\b")
 _END = re.compile(
     r"[()\"\[\]]| (?:that|which|who|in|of|by|on|with|for|from|when|whose|where|to|at|as|is|are"
-    r"|was|were|be|been|not|\w+ed(?= (?:by|in|on|at|to|from)\b))\b"
+    r"|was|were|be|been|not|there|again|yesterday|today|\w+ed(?= (?:by|in|on|at|to|from)\b))\b"
 )
 _WORDS = re.compile(r"[^\W_][\w'\u2019-]*(?:\s+[^\W_][\w'\u2019-]*)*")
 
@@ -120,16 +155,18 @@ def extract(text: str) -> list[Relation]:
     A sentence may state several: "A dog is a mammal and is part of a pack", "Paris is the capital
     of France, which lies in Europe", "Cats and dogs are pets".  Phrases are one list if "and" or
     "or" joins them and they begin alike.  Negated clauses, and phrases that only point back ("it",
-    "this"), state none.
+    "this"), state none; but "he" and "she" are the one name that the sentence before speaks of, and
+    "they" the several.
     """
     said = deque(_RELATION.finditer(text))
     found: list[Relation] = []
+    names: list[_Phrase] = []
     for start, end in sentences(text) if said else ():
         inside = []
         while said and said[0].end() <= end:
             inside.append(said.popleft())
-        if inside:
-            found += _stated(text, start, end, inside)
+        stated, names = _stated(text, start, end, inside, names) if inside else ([], [])
+        found += stated
     return found
 
 
@@ -177,34 +214,57 @@ def extractor(name: str = "patterns") -> Extractor:
     raise InvalidError(f"want an extractor of {', '.join(known)}; got {name!r}")
 
 
-def _stated(text: str, start: int, end: int, said: Sequence[re.Match[str]]) -> list[Relation]:
-    """The relations of one sentence with these relation phrases, clause by clause."""
+def _stated(
+    text: str, start: int, end: int, said: Sequence[re.Match[str]], names: list[_Phrase]
+) -> tuple[list[Relation], list[_Phrase]]:
+    """The relations of one sentence with these relation phrases, clause by clause, and the names
+    that it speaks of; names: those of the sentence before."""
     found = []
     for first, last in _between(_CLAUSE, text, start, end):
         inside = [x for x in said if first <= x.start() and x.end() <= last]
         if inside and not _NEGATED.search(text, first, last):
-            found += _clause(text, first, last, inside)
-    return found
+            known, stated = _clause(text, first, last, inside, names)
+            found += stated
+            names = [x for x in known if x.words[0][0].isupper()]
+    return found, names
 
 
-def _clause(text: str, begin: int, last: int, said: Sequence[re.Match[str]]) -> list[Relation]:
+def _spoken_of(text: str, start: int, end: int, names: list[_Phrase]) -> list[_Phrase]:
+    """The names that the words before a relation phrase point back to, if they do nothing else."""
+    *before, last = text[start:end].lower().replace(",", " ").split() or [""]
+    wanted = len(names) == 1 if last in _SINGLE else len(names) > 1 and last == _SEVERAL
+    if not wanted or not _THEN.issuperset(before):
+        return []
+    return [x._replace(start=end - len(last), end=end) for x in names]
+
+
+def _clause(
+    text: str, begin: int, last: int, said: Sequence[re.Match[str]], names: list[_Phrase]
+) -> tuple[list[_Phrase], list[Relation]]:
+    """What a clause first speaks of, and its relations."""
     found = []
-    before: list[_Phrase] = []
+    before = _spoken_of(text, begin, said[0].start(), names)
+    if before:
+        begin = said[0].start()
+    first = before
     objects: list[_Phrase] = []
     for match, after in zip(said, (*said[1:], None), strict=True):
         before = _subjects(text, begin, match.start(), before, objects)
+        first = first or before
         begin = match.end()
         objects = []
         if before:
             stop = _last_joint(text, begin, after.start()) if after else last
             objects = _listed(text, begin, stop)
         name, type, swapped, _ = RULES[int((match.lastgroup or "")[1:])]
-        for one, other in product(before, objects):
+        given = _phrase(text, *match.span("given")) if match["given"] else None
+        for one, other in product([given] if given else before, objects):
             ends = _canonical(one.words), _canonical(other.words)
             if ends[0] != ends[1] and (name != "are" or _plural(other.words[-1])):
                 source, target = ends[::-1] if swapped else ends
-                found.append(Relation(source, type, target, one.start, other.end, name))
-    return found
+                span = one.start, other.end
+                found.append(Relation(source, type, target, *span, name, name not in ENDING))
+    return first, found
 
 
 def _between(breaks: re.Pattern[str], text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

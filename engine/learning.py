@@ -4,9 +4,9 @@ from collections import Counter
 from math import log
 from typing import Any
 
+from .changing import Changing
 from .errors import InvalidError
 from .extraction import Relation, extractor
-from .linking import Linking
 from .mentions import Names, StoreNames, mentioned, without_aside
 from .naming import names_in
 from .snapshot import Key
@@ -16,7 +16,7 @@ MENTIONS, NEXT = "mentions", "next"
 CONFIDENCE = 0.9
 
 
-class Learning(Linking):
+class Learning(Changing):
     """The part of a Transaction that learns from texts."""
 
     def learn(
@@ -107,10 +107,14 @@ class Learning(Linking):
         return self.add(id=None if name in self else name, name=name, kind=ENTITY)
 
     def _state(self, relation: Relation, ends: dict[str, int], passage: str) -> None:
-        """Set an association that a sentence states; the latest passage is its origin."""
+        """Set an association that a sentence states, and end what it changes; the latest passage is
+        its origin."""
+        source, target = ends[relation.source], ends[relation.target]
+        if not self._change(relation, source, target):
+            return
         self.link(
-            ends[relation.source],
-            ends[relation.target],
+            source,
+            target,
             relation.type,
             confidence=CONFIDENCE,
             origin=passage,

@@ -48,6 +48,30 @@ def test_learned_chain_answers(store: ql.Store) -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Is a dog an animal?", "animal"),
+        ("Is an animal a dog?", None),
+        ("What is north of the mill?", "park"),
+        ("What is south of the mill?", "pond"),
+        ("What is the mill north of?", "pond"),
+        ("What is the pond south of?", "mill"),
+        ("Is the mill to the north of the pond?", "pond"),
+        ("Is the mill south of the pond?", None),
+        ("Is the mill in the pond?", None),
+        ("Does the mill fit in the pond?", None),
+    ],
+)
+def test_question_is_a_statement_with_a_hole(
+    store: ql.Store, question: str, answer: str | None
+) -> None:
+    store.learn("A dog is a mammal. Mammals are animals.")
+    store.learn("The park is north of the mill. The mill is north of the pond.")
+    best = store.ask(question).best
+    assert (best and best.name) == answer
+
+
+@pytest.mark.parametrize(
     ("question", "reason"),
     [
         ("What is the meaning of life?", "no concept is named"),

@@ -18,12 +18,12 @@ LAYERS = (
     " embedders columns ledgers plasticity memories genomes blobs"
     " checkpoints connectomes blueprints rasters namespaces addressing"
     " matched facts severing belief evidence receipts explanations judgement extraction mentions"
-    " naming chaining rules mining syncpoints",
+    " questions naming chaining rules mining syncpoints",
     "logs manifests folding journal durability sizes",
     "directory",
     "snapshot",
-    "query results bounding adding linking learning transaction checking copying compacting"
-    " repairing adjacency",
+    "query results bounding adding linking changing learning transaction checking copying"
+    " compacting repairing adjacency",
     "operators asking",
     "store keeping vanishing",
     "asynchronous ingesting importing exporting conditions diagnosing"  # Jobs on a store.

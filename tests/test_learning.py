@@ -21,6 +21,14 @@ STATED = {
     "Dinner came after lunch.": ("lunch", "before", "dinner"),
     "Wolves are similar to dogs.": ("wolf", "similar_to", "dog"),
     "An oak is a kind of tree.": ("oak", "is_a", "tree"),
+    "The park is south of the mill.": ("mill", "north_of", "park"),
+    "The blue box is to the right of the door.": ("door", "left_of", "blue box"),
+    "Cats are bigger than mice.": ("cat", "bigger_than", "mouse"),
+    "Mice are afraid of cats.": ("mouse", "afraid_of", "cat"),
+    "Ann went back to the park yesterday.": ("ann", "located_in", "park"),
+    "Ann picked up the ball there.": ("ball", "held_by", "ann"),
+    "Ann gave the red ball to Bob.": ("red ball", "held_by", "bob"),
+    "The trial took place.": None,
     "A whale is not a fish.": None,
     "It is a mammal.": None,
     "Run quickly!": None,
@@ -56,6 +64,44 @@ def test_pattern_by_hand(text: str) -> None:
 )  # fmt: skip
 def test_a_sentence_may_state_several(text: str, wanted: list[tuple[str, str, str]]) -> None:
     assert [x[:3] for x in extract(text)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Ann went to the park. Then she took the ball.", [("ann", "park"), ("ball", "ann")]),
+        ("Ann and Bob went to the park. Afterwards they returned to the mill.",
+         [("ann", "park"), ("bob", "park"), ("ann", "mill"), ("bob", "mill")]),
+        ("Ann and Bob went to the park. She took the ball.", [("ann", "park"), ("bob", "park")]),
+        ("Ann went to the park. It rained. She took the ball.", [("ann", "park")]),
+        ("She took the ball.", []),
+    ],
+)  # fmt: skip
+def test_pronouns_are_the_names_before(text: str, wanted: list[tuple[str, str]]) -> None:
+    assert [(x.source, x.target) for x in extract(text)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "thing", "where"),
+    [
+        ("Ann went to the park. Ann went to the mill.", "ann", ["mill"]),
+        ("Ann took the ball. Ann went to the park.", "ball", ["park"]),
+        ("Ann took the ball. Ann went to the park. Ann dropped the ball. Ann went to the mill.",
+         "ball", ["park"]),
+        ("Bob went to the mill. Ann went to the park. Ann took the ball. Ann gave the ball to Bob.",
+         "ball", ["mill"]),
+        ("Ann went to the park. Ann is no longer in the park.", "ann", []),
+        ("Ann went to the park. Ann left the park.", "ann", []),
+        ("Rome is in Italy. Rome is in Europe.", "rome", ["italy", "europe"]),
+        ("Ann went to the park. Ann is in Rome.", "ann", ["rome"]),
+    ],
+)  # fmt: skip
+def test_what_happened_ends_what_was(
+    store: ql.Store, text: str, thing: str, where: list[str]
+) -> None:
+    store.learn(text)
+    found = store.ask(f"Where is {thing}?")
+    assert {x.name for x in found.candidates if "located_in" in x.cues} == set(where)
 
 
 def test_spans_point_into_the_text() -> None:

@@ -1,0 +1,67 @@
+"""Questions as sentences with a hole: "What is north of the park?" asks who "is north of the park".
+
+The question is turned into statements with a word for the hole, and read by the same patterns as
+any text, so that it is answered in the same types and the same direction.  What cannot be turned so
+asks nothing definite, nor does "What is a dog?", which may ask for more than an instance.
+"""
+
+import re
+from typing import NamedTuple
+
+from .extraction import RULES, extract
+
+HOLE = "something"
+_DO = frozenset(("do", "does", "did"))
+_BE = frozenset(("is", "are", "was", "were"))
+_WHERE = re.compile(r"where (is|are|was|were) (.+?)(?: located| situated)?", re.I)
+_ASKED = re.compile(r"(?:what|who|whom|which|how many)(?: \w+)?? (is|are|was|were) (.+)", re.I)
+_LOOSE = re.compile(r".+ (?:of|than|carrying|holding)", re.I)
+
+
+class Asked(NamedTuple):
+    """What a question asks for: `source` -type-> `target`, one of them perhaps HOLE.
+
+    forwards: whether what the question names first is the source.
+    """
+
+    source: str
+    type: str
+    target: str
+    forwards: bool
+
+
+def asked(question: str) -> Asked | None:
+    """What a question asks; None where no pattern fits."""
+    said = " ".join(question.strip().rstrip("?").split())
+    for statement in _statements(said):
+        found = extract(statement)
+        if len(found) == 1 and found[0].holds:
+            source, type, target, *_, rule, _ = found[0]
+            if (source, type) == (HOLE, "is_a"):
+                return None
+            swapped = next(x[2] for x in RULES if x[0] == rule)
+            return Asked(source, type, target, target == HOLE or (source != HOLE and not swapped))
+    return None
+
+
+def yes_no(question: str) -> bool:
+    """Whether a question asks if something is so."""
+    return question.strip().casefold().partition(" ")[0] in _BE | _DO
+
+
+def _statements(said: str) -> list[str]:
+    hole = f"the {HOLE}"
+    if match := _WHERE.fullmatch(said):
+        return [f"{match[2]} {match[1]} in {hole}."]
+    if match := _ASKED.fullmatch(said):
+        if _LOOSE.fullmatch(match[2]):  # "What is it afraid of?"
+            words = match[2].rsplit(" ", 2 if match[2].endswith((" of", " than")) else 1)
+            return [f"{words[0]} {match[1]} {' '.join(words[1:])} {hole}."]
+        return [f"{hole} {match[1]} {match[2]}."]
+    if yes_no(said):
+        verb, *words = said.split(" ")
+        if verb.lower() in _DO:
+            return [" ".join(words) + "."]
+        verb = verb.lower()
+        return [" ".join([*words[:i], verb, *words[i:]]) + "." for i in range(1, len(words))]
+    return []
