@@ -306,11 +306,15 @@ class CatalogTransaction(ConceptTable):
     def delete_id(self, id: str, namespace: int = 0) -> None:
         self.delete("ids", id_key(id, namespace))
 
-    def starts_name(self, start: str) -> bool:
-        """Whether a name or alias, folded as in its key, starts with this."""
-        key = start.encode()
-        found = next(self.items("names", key), None)
-        return found is not None and found[0].startswith(key)
+    def starts_name(self, *starts: str) -> bool:
+        """Whether a name or alias, folded as in its key, starts with one of these."""
+        with lmdb_errors("read names"):
+            cursor = self.txn.cursor()
+            for start in starts:
+                key = TABLES["names"] + start.encode()
+                if cursor.set_range(key) and bytes(cursor.key()).startswith(key):
+                    return True
+        return False
 
     def named(self, name: str) -> list[int]:
         """Node numbers of the concepts with this name or alias, ascending."""

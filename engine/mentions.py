@@ -30,7 +30,7 @@ class View(Protocol):
 
     def named(self, name: str) -> list[Concept]: ...
 
-    def starts_name(self, start: str) -> bool: ...
+    def starts_name(self, *starts: str) -> bool: ...
 
 
 def folded(text: str) -> str:
@@ -84,26 +84,27 @@ class StoreNames:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._known: dict[str, bool] = {}
+        self._known: dict[tuple[str, ...], bool] = {}
 
     def __call__(self, words: str, written: str) -> list[tuple[int, bool]]:
-        concepts = {x.node: x for name in (written, words) for x in self._view.named(name)}
+        names = {" ".join(written.casefold().split()), words}
+        concepts = {x.node: x for name in sorted(names) for x in self._view.named(name)}
         return [(x.node, all(map(must_be_capital, names_of(x)))) for x in concepts.values()]
 
     def longest(self, words: Sequence[str]) -> int:
         """How many of these words a name that starts with the first may have; 0 if none does."""
         start = words[0]
-        if not self._starts(start) and not self._starts(singular(start)):
-            return 0
+        if not self._starts(start):
+            return int(self._starts(singular(start)))
         count = 1
-        while count < len(words) and any(self._starts(start + x) for x in (" ", "-", ",", ".")):
+        while count < len(words) and self._starts(*(start + sign for sign in " -,.")):
             start, count = f"{start} {words[count]}", count + 1
         return count
 
-    def _starts(self, start: str) -> bool:
-        if start not in self._known:
-            self._known[start] = self._view.starts_name(start)
-        return self._known[start]
+    def _starts(self, *starts: str) -> bool:
+        if starts not in self._known:
+            self._known[starts] = self._view.starts_name(*starts)
+        return self._known[starts]
 
 
 def mentioned(

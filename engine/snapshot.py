@@ -120,9 +120,9 @@ class Snapshot(Addressing):
         """Concepts with this name or alias; case and white space do not matter."""
         return self.records(self._catalog.named(name))
 
-    def starts_name(self, start: str) -> bool:
-        """Whether a name or alias starts with this, in lower case and with single spaces."""
-        return self._catalog.starts_name(start)
+    def starts_name(self, *starts: str) -> bool:
+        """Whether a name or alias starts with one of these, in lower case, with single spaces."""
+        return self._catalog.starts_name(*starts)
 
     def concepts(self, where: Condition | None = None) -> Iterator[Concept]:
         """All concepts that satisfy a condition (see filters.py), in node order."""
