@@ -1,6 +1,6 @@
 """How do other engines fare with what a store of stress.py holds?
 
-    python bench/stress_peers.py STORE OUT [ENGINE ...] [--concepts N] [--queries 60]
+    python bench/stress_peers.py STORE OUT [ENGINE ...] [--concepts N] [--ask]
 
 OUT gets the data once (concepts that have vectors, associations among them, questions with their
 exact answers), a folder for each engine of stress_engines.py and `results.json`, so that a run goes
@@ -142,10 +142,14 @@ def child(what: str, name: str, out: Path) -> None:
     print(json.dumps((load if what == "load" else ask)(engine, data)))
 
 
-def measure(name: str, out: Path) -> dict[str, Any]:
-    """Both halves of an engine, each in a process of its own; what failed is said."""
-    found: dict[str, Any] = {"load_average": os.getloadavg()[0]}
-    for what in ("load", "ask"):
+def measure(name: str, out: Path, before: dict[str, Any] | None) -> dict[str, Any]:
+    """Both halves of an engine, each in a process of its own; what failed is said.
+
+    before: figures of an engine that is loaded, and only to be asked once more.
+    """
+    found = {} if before is None else before
+    for what in ("load", "ask") if before is None else ("ask",):
+        found[f"{what}_load"] = os.getloadavg()[0]
         if what == "load":
             shutil.rmtree(out / name, ignore_errors=True)
             (out / name).mkdir()
@@ -192,6 +196,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("engines", nargs="*", help=", ".join(ENGINES))
     parser.add_argument("--concepts", type=int, default=10**9, help="no more than these")
+    parser.add_argument("--ask", action="store_true", help="only ask again what is loaded")
     parser.add_argument("--queries", type=int, default=60)
     options = parser.parse_args()
     if not (options.out / "data").is_dir():
@@ -200,7 +205,8 @@ def main() -> None:
     results = json.loads(kept.read_text()) if kept.is_file() else {}
     for name in options.engines or ENGINES:
         stress_report.tell(name)
-        results[name] = measure(name, options.out)
+        before = results.get(name) if options.ask else None
+        results[name] = measure(name, options.out, before)
         kept.write_text(json.dumps(results, indent=1))
     packages = [package for name in results for package in ENGINES[name].packages]
     print(machine.line(*packages), "", table(results), sep="\n")
