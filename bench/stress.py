@@ -44,6 +44,7 @@ K = 10
 MENTIONS = 3  # At most, of one text.
 LINKED = 3  # Nearest neighbours that a concept is linked to.
 CHURN = 0.1
+PHASES = ("make", "ask", "change")
 WORD = re.compile(r"[^\W\d_]{4,}")
 
 
@@ -127,12 +128,15 @@ class Run:
 
     def _mention(self, store: ql.Store) -> int:
         """Link texts to the synsets whose words they hold, as far as there is room."""
+        self._read_words()
+        room = (self.plan.associations - store.stats()["associations"]) * 3 // 4
+        return self._link(store, self._mentions(), "mentions", room)
+
+    def _read_words(self) -> None:
         for item in read_wordnet(on_bad=vector_data.ignore):
             if isinstance(item, Item):
                 for name in (item.name, *item.aliases):
                     self.words.setdefault((name or "").casefold(), item.id)
-        room = (self.plan.associations - store.stats()["associations"]) * 3 // 4
-        return self._link(store, self._mentions(), "mentions", room)
 
     def _mentions(self) -> Iterator[tuple[str, str]]:
         for number, text in enumerate(self.texts):
@@ -171,6 +175,14 @@ class Run:
         if batch:
             store.link_many([a for a, _ in batch], [b for _, b in batch], type)
         return done + len(batch)
+
+    def recollect(self) -> None:
+        """What asking and changing need to know of a store that an earlier run made."""
+        self._read_words()
+        with ql.open(self.plan.store, read_only=True) as store, store.snapshot() as view:
+            for concept in view.concepts({"kind": "text"}):
+                if concept.id == f"text {len(self.texts)}":
+                    self.texts.append(concept.text or "")
 
     # Asking.
 
@@ -319,19 +331,23 @@ def main() -> None:
     parser.add_argument("--dictd", type=Path, help="folder of dictionaries")
     parser.add_argument("--embedder", default="wordllama")
     parser.add_argument("--results", type=Path, help="SQLite file that the run is added to")
+    parser.add_argument("--phases", nargs="+", choices=PHASES, default=PHASES)
     parser.add_argument("--again", action="store_true", help="remove an old store first")
     parser.add_argument("--json", action="store_true", help="the phases as JSON lines")
     options = parser.parse_args()
     if options.again:
         shutil.rmtree(options.store, ignore_errors=True)
-    if options.store.exists():
-        raise SystemExit(f"{options.store} exists; name a new folder, or pass --again")
+    if options.store.exists() == ("make" in options.phases):
+        raise SystemExit(
+            f"{options.store}: want a new folder (or --again) to make, else a made one"
+        )
     plan = Plan(*(getattr(options, name) for name in Plan.__dataclass_fields__))
     run = Run(plan)
     try:
-        run.make()
-        run.ask()
-        run.change()
+        if "make" not in options.phases:
+            run.recollect()
+        for phase in options.phases:
+            getattr(run, phase)()
     except KeyboardInterrupt:
         stress_report.tell("stopped; the phases that were done:")
     facts = machine.facts("numpy", "lmdb", plan.embedder) | run.facts
