@@ -174,29 +174,29 @@ def _stem(word: str) -> str:
 class _Way:
     """Where evidence starts, and which way it leads to a goal.
 
-    definite: whether the question could be read as a statement.
+    asked: what the question states, if it can be read.  types: those of the view that mean it.
     """
 
     starts: Sequence[int]
-    definite: bool
-    wanted: Asked | None  # None too where the view has no such type.
+    asked: Asked | None
+    types: frozenset[str]
 
     def ends(self, goal: int) -> tuple[Sequence[int], Sequence[int]]:
         """From where to where evidence leads."""
-        backwards = self.wanted is not None and not self.wanted.forwards
+        backwards = self.asked is not None and self.types and not self.asked.forwards
         return ([goal], self.starts) if backwards else (self.starts, [goal])
 
     @property
     def direction(self) -> str:
-        return "both" if self.wanted is None else "out"
+        return "out" if self.types else "both"
 
 
 def _way(view: Snapshot, question: str, anchors: Sequence[int]) -> _Way:
     """From all that is named, or from the first if the question is whether the rest is so."""
     starts = anchors[:1] if yes_no(question) and len(anchors) > 1 else anchors
     found = asked(question)
-    known = found is not None and found.type in view.type_numbers()
-    return _Way(starts, found is not None, found if known else None)
+    types = frozenset(found.types if found else ()).intersection(view.type_numbers())
+    return _Way(starts, found, types)
 
 
 _Ranked = tuple[int, tuple[int, int], tuple[str, ...], tuple[str, ...]]
@@ -213,7 +213,7 @@ def _candidates(
     way = _way(view, question, anchors)
     goals = list(anchors[1:])
     read = 0
-    if not (yes_no(question) and (goals or way.definite)):
+    if not (yes_no(question) and (goals or way.asked)):
         reached = view.graph.expand(
             np.unique(np.array(anchors, np.uint64)),
             hops=CANDIDATE_HOPS,
@@ -242,7 +242,7 @@ def _ranked(
     view: Snapshot, question: str, types: list[str], way: _Way, goals: Sequence[int]
 ) -> list[_Ranked]:
     """The goals that a path leads to, those first whose best path the question speaks of most."""
-    spoken = {way.wanted.type} if way.wanted else set(_cues(types, question))
+    spoken = way.types or set(_cues(types, question))
     found = []
     for goal in goals:
         sources, targets = way.ends(goal)
@@ -252,7 +252,7 @@ def _ranked(
         for path in paths:
             used = {link.type for link in path.links}
             cues = tuple(sorted(used & spoken))
-            if cues or not way.definite:
+            if cues or not way.asked:
                 key = (-len(cues), len(path.links), -path.support, goal)
                 found.append((key, cues, cues if used == set(cues) else tuple(types)))
     best: dict[int, _Ranked] = {}

@@ -18,6 +18,14 @@ _ASKED = re.compile(r"(?:what|who|whom|which|how many)(?: \w+)?? (is|are|was|wer
 _LOOSE = re.compile(r".+ (?:of|than|carrying|holding)", re.I)
 
 
+# What stores that did not learn from texts call the same, in the same direction.
+ALSO = {
+    "is_a": ("hypernym", "instance_hypernym", "instance_of", "subclass_of"),
+    "part_of": ("part_holonym", "member_holonym", "substance_holonym"),
+    "causes": ("cause",),
+}
+
+
 class Asked(NamedTuple):
     """What a question asks for: `source` -type-> `target`, one of them perhaps HOLE.
 
@@ -28,6 +36,11 @@ class Asked(NamedTuple):
     type: str
     target: str
     forwards: bool
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The type, under all of its names."""
+        return (self.type, *ALSO.get(self.type, ()))
 
 
 def asked(question: str) -> Asked | None:

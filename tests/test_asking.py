@@ -71,6 +71,20 @@ def test_question_is_a_statement_with_a_hole(
     assert (best and best.name) == answer
 
 
+def test_question_knows_other_names_of_a_type(store: ql.Store) -> None:
+    with store.transaction() as txn:
+        for name in ("dog", "animal", "paw"):
+            txn.add(id=name, name=name)
+        txn.link("dog", "animal", "hypernym")
+        txn.link("paw", "dog", "part_holonym")
+    found = store.ask("Is a dog an animal?").best
+    assert found is not None
+    assert found.cues == ("hypernym",)
+    assert store.ask("Is an animal a dog?").abstains
+    best = store.ask("What is part of a dog?").best
+    assert (best and best.id) == "paw"
+
+
 @pytest.mark.parametrize(
     ("question", "reason"),
     [
