@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,11 +67,13 @@ class Adding(Snapshot):
         on_conflict: what to do when the id exists: "error", "skip" (keep the old), "replace" (all
         fields; node and associations stay) or "merge" (only given fields; data keys united).
         """
-        row = drafts(
-            1, texts=[text], ids=[id], names=[name], aliases=[aliases], sources=source, kinds=kind,
-            data=[data], since=[since], until=[until], strengths=[strength],
-            confidences=[confidence], namespaces=namespace,
-        )  # fmt: skip
+        columns = {
+            "texts": text, "ids": id, "names": name, "sources": source, "kinds": kind, "data": data,
+            "since": since, "until": until, "namespaces": checks.unless(namespace, ""),
+            "aliases": checks.unless(aliases, ()), "strengths": checks.unless(strength, 1.0),
+            "confidences": checks.unless(confidence, 1.0),
+        }  # fmt: skip
+        row = drafts(1, **{key: [value] for key, value in columns.items() if value is not None})
         vectors = None if vector is None else [vector]
         return int(self._add(row, vectors, checks.on_conflict(on_conflict), None)[0])
 
@@ -150,8 +151,7 @@ class Adding(Snapshot):
         self._catalog.put_names(
             (name, row.node) for row in every for name in (row.name, *row.aliases) if name
         )
-        self._head = replace(
-            self._head,
+        self._head = self._head._replace(
             next_node=self._head.next_node + len(new),
             concepts=self._head.concepts + len(new),
         )
@@ -245,7 +245,7 @@ class Adding(Snapshot):
     def _retire(self, slots: Sequence[int]) -> None:
         self._retired.extend(slots)  # First: abort revives what stands here.
         self._logs.vectors().retire(slots, self._head.commit)
-        self._head = replace(self._head, vectors=self._head.vectors - len(slots))
+        self._head = self._head._replace(vectors=self._head.vectors - len(slots))
 
     def _append_rows(self, rows: list[Draft], matrix: Float32) -> None:
         """Append the vectors of rows to the log; the rows note their slots."""
@@ -256,8 +256,8 @@ class Adding(Snapshot):
         first = self._logs.vectors().append(matrix, owners, self._head.commit)
         for slot, row in enumerate(rows, first):
             row.slots = (slot,)
-        self._head = replace(
-            self._head, rows=first + len(rows), vectors=self._head.vectors + len(rows)
+        self._head = self._head._replace(
+            rows=first + len(rows), vectors=self._head.vectors + len(rows)
         )
 
     def ensure_dim(self, dim: int) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -268,15 +268,14 @@ class CatalogTransaction(ConceptTable):
         return self._load(Head, HEAD_KEY) or Head()
 
     def put_head(self, head: Head) -> None:
-        content = {name: getattr(head, name) for name in Head.__slots__}  # asdict copies deeply.
-        self.put("store", HEAD_KEY, seal(HEAD_KEY, content))
+        self.put("store", HEAD_KEY, seal(HEAD_KEY, head._asdict()))
 
     def _load(self, kind: type[Fixed], key: bytes) -> Fixed | None:
         value = self._get("store", key)
         if value is None:
             return None
         content = unseal(key, value, f"the store's {key.decode()} record")
-        known = {f.name for f in fields(kind)}
+        known = kind.__match_args__
         try:
             return kind(**{name: content[name] for name in known if name in content})
         except TypeError as error:

@@ -71,8 +71,7 @@ def move(
     directory: Directory, txn: CatalogTransaction, head: Head, read: Read | None, edges: Edges
 ) -> None:
     """Write a new generation with these associations and all concepts' vectors, and commit it."""
-    now = replace(
-        head,
+    now = head._replace(
         commit=head.commit + 1,
         generation=head.generation + 1,
         fold=0,
@@ -88,7 +87,7 @@ def move(
     words = directory.words()
     try:
         rows = 0 if read is None else _move_vectors(txn, logs, read, now.commit)
-        now = replace(_write_edges(directory, logs, edges, now), rows=rows, vectors=rows)
+        now = _write_edges(directory, logs, edges, now)._replace(rows=rows, vectors=rows)
         for key, _ in list(txn.items("deaths")):
             txn.delete("deaths", key)
         now = journal.drop(txn, now)

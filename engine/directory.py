@@ -328,8 +328,8 @@ class Directory:
                 return
             generation = head.index_generation + 1
             index.publish(draft, generation, curve)
-            named = replace(
-                head, index_generation=generation, index_rows=covered, index_curve=curve
+            named = head._replace(
+                index_generation=generation, index_rows=covered, index_curve=curve
             )
             txn.put_head(named)
             txn.commit()

@@ -14,7 +14,6 @@ is into the next fold, at once.
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,7 +104,7 @@ def fold(directory: Folder, timeout: float) -> None:
             try:
                 _publish(directory, seen, log, draft, extents)
             except BaseException:
-                discard(directory, replace(seen, fold=seen.fold + 1))
+                discard(directory, seen._replace(fold=seen.fold + 1))
                 raise
     finally:
         draft.unlink(missing_ok=True)
@@ -131,7 +130,7 @@ def _publish(
 def following(head: Head, extents: Extents, txn: int) -> Head:
     """The head whose fold comes next, as written in this LMDB transaction."""
     kept = (extents.file_bytes, extents.table_at, extents.edges)
-    return replace(head, fold=head.fold + 1, extents=kept, generation_txn=txn)
+    return head._replace(fold=head.fold + 1, extents=kept, generation_txn=txn)
 
 
 def place(
@@ -155,12 +154,12 @@ def place(
         with log.open("r+b") as file:
             file.seek(LOG_HEADER_BYTES)
             file.write(tail)
-    named = replace(head, log_bytes=LOG_HEADER_BYTES + len(tail))
+    named = head._replace(log_bytes=LOG_HEADER_BYTES + len(tail))
     made.refresh(named)
     for batch in records:
         made.append(batch)
     if records:
-        named = replace(named, log_bytes=made.flush(head.commit))
+        named = named._replace(log_bytes=made.flush(head.commit))
     made.sync()
     sync(folder)
     if made.damage is not None:

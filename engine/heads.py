@@ -1,6 +1,7 @@
 """Manifest and Head: what is fixed for a store, and what its last commit made visible."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +18,8 @@ class Manifest:
     phrases: bool = False  # whether their positions are kept.
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the last commit made visible."""
+class Head(NamedTuple):
+    """What the last commit made visible. A tuple: one of ten copies a commit took 10 us."""
 
     commit: int = 0
     next_node: int = 0

@@ -19,7 +19,6 @@ begins a segment of rows, or a log, syncs what it wrote.
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +71,7 @@ def keep(txn: CatalogTransaction, folder: Path, dim: int | None, old: Head, new:
             entry[(3, 4, 6)[part]] = read[name][1]
     key = commit_key(new.commit)
     txn.put("journal", key, seal(key, entry))
-    return replace(new, journal_bytes=new.journal_bytes + total)
+    return new._replace(journal_bytes=new.journal_bytes + total)
 
 
 def _names(head: Head, row: int) -> tuple[str, str, str]:
@@ -178,4 +177,4 @@ def drop(txn: CatalogTransaction, head: Head) -> Head:
     """Delete all entries, for whom the logs are durable already; the new head."""
     for key, _ in list(txn.items("journal")):
         txn.delete("journal", key)
-    return replace(head, journal_bytes=0)
+    return head._replace(journal_bytes=0)

@@ -1,7 +1,6 @@
 """Linking: what a transaction does to associations, and to the concepts that it forgets."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,14 @@ from .records import Concept, Time, to_ns
 from .snapshot import Key
 from .text import records as text_records
 
+LOOKED_UP_MAX = 64  # Changed associations whose count is found one by one.
+
 
 class Linking(Adding):
     """The part of a Transaction that sets and removes associations."""
 
     _linked: bool  # Whether records are pending.
+    _changes: list[tuple[int, int, int, int, float]]  # These, while there are few.
 
     def link(
         self,
@@ -47,7 +49,9 @@ class Linking(Adding):
         content["data"] = checks.data(data) or None
         content = {key: value for key, value in content.items() if value is not None}
         self.link_many(
-            [source], [target], type, weights=[weight], confidences=[confidence],
+            [source], [target], type, 
+            weights=None if checks.unless(weight, 1.0) is None else [weight],
+            confidences=None if checks.unless(confidence, 1.0) is None else [confidence],
             create=create, _content=content,
         )  # fmt: skip
 
@@ -176,6 +180,8 @@ class Linking(Adding):
 
     def _append(self, edges: Edges) -> None:
         if len(edges):
+            if len(self._changes) <= LOOKED_UP_MAX:
+                self._changes += edges[: LOOKED_UP_MAX + 1].tolist()
             first = not self._linked
             self._linked = True  # First: abort drops what is pending then.
             if first and folding.is_load(self._head, len(edges)):
@@ -220,7 +226,7 @@ class Linking(Adding):
         if text_records.words_of(concept):
             self._texts[concept.node] = None
             self._head = text_records.note(self._catalog, self._head, [concept.node])
-        self._head = replace(self._head, concepts=self._head.concepts - 1)
+        self._head = self._head._replace(concepts=self._head.concepts - 1)
         self._changed()
 
 

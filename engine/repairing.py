@@ -60,7 +60,7 @@ def repair(directory: Directory, timeout: float) -> list[Problem]:
             rows = Rows(directory.logs.folder, directory.manifest.dim or 0)
             lost += _vectors(txn, rows, head.rows)
             edges, damage = _associations(directory, txn, head)
-            head = replace(head, concepts=len(txn.nodes()), hot_bytes=None)
+            head = head._replace(concepts=len(txn.nodes()), hot_bytes=None)
             move(directory, txn, head, rows.read, edges)
             lost += damage
         directory.follow()

@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log2
 from typing import Any
 
@@ -135,7 +135,7 @@ def counted(txn: CatalogTransaction, head: Head) -> Head:
         cold = head.cold + txn.cold_change
         cold_bytes = head.cold_bytes + txn.cold_bytes_change
     txn.hot_change = txn.cold_change = txn.cold_bytes_change = 0
-    return replace(head, hot_bytes=hot, cold=cold, cold_bytes=cold_bytes)
+    return head._replace(hot_bytes=hot, cold=cold, cold_bytes=cold_bytes)
 
 
 def settle(txn: CatalogTransaction, head: Head, tiers: Tiers) -> Head:

@@ -16,12 +16,12 @@ and what it learns from texts in learning.py.
 
 import os
 import time
-from dataclasses import replace
 from types import TracebackType
 
 from . import blobs, folding, journal
 from .associations import AssociationLog
 from .bindings.graph import GraphView
+from .bindings.limits import EDGE_REMOVE
 from .bitmaps import Kept
 from .catalog import CatalogTransaction
 from .directory import Directory
@@ -30,6 +30,7 @@ from .errors import ClosedError, InvalidError
 from .heads import Head
 from .layout import draft_extents_name
 from .learning import Learning
+from .linking import LOOKED_UP_MAX
 from .syncing import sync
 from .text import records as text_records
 from .tiers import settle
@@ -61,10 +62,11 @@ class Transaction(Learning):
         self._waits = durability == "commit"  # Else sync points may come later.
         self._dim_before = directory.manifest.dim
         self._before = self._head
-        self._head = replace(self._before, commit=self._before.commit + 1)
+        self._head = self._before._replace(commit=self._before.commit + 1)
         self._retired: list[int] = []
         self._texts: dict[int, str | None] = {}
         self._linked = False
+        self._changes: list[tuple[int, int, int, int, float]] = []
         self._folded: AssociationLog | None = None
         self._ended = False
 
@@ -133,7 +135,7 @@ class Transaction(Learning):
             raise
         if not committed:
             if self._edge_log.loading:
-                folding.discard(self._directory, replace(self._head, fold=self._head.fold + 1))
+                folding.discard(self._directory, self._head._replace(fold=self._head.fold + 1))
             self.abort()
             return
         if self._linked and self._folded is None:
@@ -141,9 +143,9 @@ class Transaction(Learning):
         self._end()
 
     def _commit(self) -> None:
-        head = replace(self._head, updated_ns=time.time_ns())
+        head = self._head._replace(updated_ns=time.time_ns())
         if self._linked:
-            head = self._write_associations(replace(head, associations=self.graph.count()))
+            head = self._write_associations(head._replace(associations=self._count()))
         head = self._make_durable(head)
         if self._retired:
             self._catalog.put_deaths(head.commit, sorted(self._retired))
@@ -159,11 +161,23 @@ class Transaction(Learning):
             self._directory.durability.sync()  # Nothing may bring back who names the files below.
             text_records.sweep(words, now)
 
+    def _count(self) -> int:
+        """The associations then: counting walks all since the last fold, so few are looked up."""
+        if self._edge_log.loading or len(self._changes) > LOOKED_UP_MAX:
+            return self.graph.count()
+        last = {(source, type, target): flags for source, target, type, flags, _ in self._changes}
+        with self._edge_log.view(self._before) as before:
+            change = sum(
+                (not flags & EDGE_REMOVE) - (before.find(*key) is not None)
+                for key, flags in last.items()
+            )
+        return self._before.associations + change
+
     def _write_associations(self, head: Head) -> Head:
         """Write what was linked to the log, or as the next fold; the head that names it."""
         log = self._edge_log
         if not log.loading:
-            return replace(head, log_bytes=log.flush(head.commit))
+            return head._replace(log_bytes=log.flush(head.commit))
         draft = self._directory.path / draft_extents_name(os.getpid())
         named = folding.following(head, log.write_extents(draft), self._catalog.number)
         self._folded, head = folding.place(

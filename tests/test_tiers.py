@@ -153,7 +153,7 @@ def test_replaced_forgotten_compacted_and_repaired_records_are_counted(small: ql
 
 def test_a_store_of_before_there_were_tiers_is_counted(small: ql.Store) -> None:
     with small._open_directory().catalog.begin(write=True) as txn:
-        txn.put_head(replace(txn.head(), hot_bytes=None, cold=0, cold_bytes=0))
+        txn.put_head(txn.head()._replace(hot_bytes=None, cold=0, cold_bytes=0))
         txn.commit()
     small.add(id="more")
     sizes_are_right(small)

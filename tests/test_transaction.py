@@ -368,3 +368,19 @@ def test_a_forked_child_cannot_end_its_parents_transaction(atlas: ql.Store, end:
         assert "x" not in ids(atlas.search(vector=np.ones(DIM)))
     assert atlas.check() == []
     assert "x" in ids(atlas.search(vector=np.ones(DIM)))
+
+
+def test_associations_are_counted_rightly_whatever_a_commit_does_to_them(store: ql.Store) -> None:
+    random = np.random.default_rng(5)
+    store.add_many(ids=[str(i) for i in range(12)])
+    for _ in range(40):
+        with store.transaction() as txn:
+            for source, target, type in random.integers(0, (12, 12, 2), (6, 3)):
+                known = {(x.source, x.target, x.type) for x in txn.neighbours(str(source))}
+                key = (str(source), str(target), str(type))
+                if key in known and random.random() < 0.6:
+                    txn.unlink(*key)
+                elif random.random() < 0.8:
+                    txn.link(*key, weight=2.0)
+        with store.snapshot() as view:
+            assert view.head.associations == view.graph.count()

@@ -9,7 +9,7 @@ the new files exist before its commit, and become visible by it.
 import errno
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ def note(txn: CatalogTransaction, head: Head, nodes: Sequence[int]) -> Head:
         return head
     value = np.asarray(nodes, dtype="<u4").tobytes()
     txn.put("words", commit_key(head.words_end), value)
-    return replace(head, words_end=head.words_end + len(nodes))
+    return head._replace(words_end=head.words_end + len(nodes))
 
 
 def changes(txn: CatalogTransaction, start: int, stop: int) -> Sequence[int]:
@@ -137,7 +137,7 @@ def settle(
         texts = ((n, known[n] if n in known else words_of(txn.concept(n))) for n in nodes)
         current.append(index.build(words_name(number), texts))
         number += 1
-        head = replace(head, words_start=head.words_end)
+        head = head._replace(words_start=head.words_end)
         _drop_changes(txn, head.words_end)
     start = merge_due(current)
     together = sum(x.documents for x in current[start:])
@@ -167,7 +167,7 @@ def renew(index: WordIndex, txn: CatalogTransaction, head: Head) -> tuple[Head, 
     current = (index.build(words_name(number), documents),) if documents else ()
     now = Segments(current, number + 1)
     txn.put("store", WORDS_KEY, seal(WORDS_KEY, asdict(now)))
-    return replace(head, words_start=head.words_end), now
+    return head._replace(words_start=head.words_end), now
 
 
 def finish(index: WordIndex, txn: CatalogTransaction, durable: Callable[[], None]) -> None:
