@@ -2,10 +2,10 @@
  *
  * The wall is the read-modify-write of one sum per delivery, so the three ways differ only in where those sums lie:
  *     push     for each fired neuron, for each synapse of its row: sum[target] += b.  Rows are read in order and
- *              prefetched 8 rows ahead.  Good while the sums fit L2, or while few neurons fire.
+ *              prefetched 8 rows ahead.  Good while the sums fit the caches, or while few neurons fire.
  *     blocked  the rows are walked once per block of 131,072 targets, each from where the block before left it: the sums
  *              of a block stay in L2.  Rows are sorted, so a block is one piece of each.  Good when the sums do not fit
- *              L2.  (Bins of synapses per block, written once and added block by block, took twice as long as push.)
+ *              the caches.  (Bins of synapses per block, written once and added block by block, took twice as long as push.)
  *     pull     for each target, for each stored in-synapse: add if the source's bit is set.  No sum is ever fetched
  *              twice, but every synapse is read whatever fires.  Good when most neurons fire and gathers are cheap.
  * Each thread does this for its own half of the targets (rows are sorted, so a half is a piece of each row): no

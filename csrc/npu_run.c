@@ -2,8 +2,10 @@
  *
  * What is planned per burst, from the number of deliveries known beforehand (the out-degrees of who fired):
  *     list mode   when arrivals and injections together are below n/64: only they are looked at afterwards
- *     blocked     when a worker's sums do not fit L2, unless few arrive or a block holds too little of a row: at 1.2
- *                 million neurons it takes 0.66 to 0.8 of push's time from 5 % firing on, and about as long below
+ *     blocked     when a worker's sums are beyond 8 MiB, unless few arrive or a block holds too little of a row. At 1.2
+ *                 million neurons (4.8 MB of sums, one thread, an L3 of 36 MB to itself) push takes 0.73 to 0.87 of
+ *                 its time from 5 % firing on, and as long below; with other programs in that L3 it was the other
+ *                 way round, 1.25 to 1.5 times, so ask for it where the machine is crowded
  *     pull        only when asked for: its gathers cost 2.1 ns per stored synapse where a sum in L2 costs push 1.6 ns
  * The bounds come from bench/spiking.py; they cost or save time and nothing else. */
 #define _POSIX_C_SOURCE 200809L
@@ -17,7 +19,7 @@
 
 #define SPINS 4000        /* before a waiting thread yields: a burst of a small network is shorter than a time slice */
 #define LIST_SHARE 64     /* list mode below n / LIST_SHARE candidates: one costs as much as about 30 looked at in order */
-#define BLOCKED_MIN (2 * NPU_BLOCK) /* targets of a worker: from 1 MiB of sums on */
+#define BLOCKED_MIN (16 * NPU_BLOCK) /* targets of a worker: from 8 MiB of sums on */
 #define BLOCKED_SHARE 4   /* deliveries at least n / BLOCKED_SHARE */
 #define BLOCKED_PIECE 4   /* deliveries at least so many per fired neuron and block */
 
