@@ -400,6 +400,20 @@ int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, 
     return QL_OK;
 }
 
+void ql_row_fetch(const ql_state *state, uint32_t node, int side, bool edges)
+{
+    const ql_extent *extent = extent_of(state, node >> QL_GROUP_BITS, side);
+    uint32_t row = (node & (QL_GROUP_ROWS - 1)) - (extent ? extent->first : 0);
+    if (!extent || row >= extent->rows) return;
+    if (!edges) {
+        __builtin_prefetch(&extent->offset[row]);
+        return;
+    }
+    uint32_t start = extent->offset[row];
+    __builtin_prefetch(&extent->other[start]);
+    if (extent->weight_width) __builtin_prefetch((const char *)extent->weight + (size_t)start * extent->weight_width);
+}
+
 /* The newest visible delta record of a key, or NULL. Steps both chains, as the essay says. */
 static const ql_edge *delta_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_t type, uint32_t target)
 {

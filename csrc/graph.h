@@ -246,6 +246,8 @@ void ql_block_release(ql_block *block);
 
 /* The row of a node in one direction, as a view with this limit sees it. */
 int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch, ql_row *row);
+/* Begin to load the place of a row in the base or, when that is there, its edges. */
+void ql_row_fetch(const ql_state *state, uint32_t node, int side, bool edges);
 /* The newest record of a key in delta or base. */
 void ql_row_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_t type, uint32_t target, int *found,
                  ql_edge *edge);

@@ -1,4 +1,5 @@
-/* order.h: sorting 64-bit keys in place, without memory and without a bad case (heapsort; insertion when short). */
+/* order.h: sorting 64-bit keys in place, without memory and without a bad case (heapsort; insertion when short),
+ * or byte by byte where there is memory. */
 #ifndef QL_ORDER_H
 #define QL_ORDER_H
 
@@ -36,6 +37,35 @@ static inline void order_keys(uint64_t *keys, uint64_t n)
         keys[end] = top;
         order_sift(keys, 0, end);
     }
+}
+
+/* Ascending, stable, with memory for n keys: a pass per byte in which the keys differ. */
+static inline void order_keys_spare(uint64_t *keys, uint64_t *spare, uint64_t n)
+{
+    uint64_t differing = 0;
+    uint64_t *from = keys;
+
+    if (n <= 48) {
+        order_keys(keys, n);
+        return;
+    }
+    for (uint64_t i = 1; i < n; i++) differing |= keys[i] ^ keys[0];
+    for (int shift = 0; shift < 64; shift += 8) {
+        uint64_t start[256] = {0};
+        uint64_t sum = 0;
+        if (!(differing >> shift & 0xff)) continue;
+        for (uint64_t i = 0; i < n; i++) start[from[i] >> shift & 0xff]++;
+        for (int digit = 0; digit < 256; digit++) {
+            uint64_t count = start[digit];
+            start[digit] = sum;
+            sum += count;
+        }
+        for (uint64_t i = 0; i < n; i++) spare[start[from[i] >> shift & 0xff]++] = from[i];
+        uint64_t *swap = from;
+        from = spare;
+        spare = swap;
+    }
+    if (from != keys) memcpy(keys, from, n * sizeof *keys);
 }
 
 /* A key that ascends where the float descends; -0 and +0 are the same. */

@@ -60,6 +60,7 @@ def test_undirected_error_is_at_most_epsilon_times_degree(tmp_path: Path) -> Non
     ranks = nx.pagerank(graph, 0.85, personalization={seed: 1}, tol=1e-13, max_iter=1000)
     epsilon = 1e-4
     got = rank_near(view, [seed], epsilon=epsilon, direction="both")
+    assert np.lexsort((got.nodes, -got.ranks)).tolist() == list(range(len(got.nodes)))
     found = dict(zip(got.nodes.tolist(), got.ranks.tolist(), strict=True))
     for node, rank in ranks.items():
         assert -1e-6 < rank - found.get(node, 0.0) <= epsilon * graph.degree[node] + 1e-7
