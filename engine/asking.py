@@ -107,10 +107,11 @@ def answer(
     view: Snapshot,
     found: Selection,
     k: int,
-    gate: Thresholds,
-    declared: Declared,
+    gate: Thresholds | None = None,
+    declared: Declared | None = None,
 ) -> Answer:
     """The answer to the question of a selection of passages, as `Recall` makes it."""
+    gate, declared = gate or Thresholds(), declared or Declared()
     question = found.question.text or ""
     anchors = named_in(view, question)
     passages = [Passage(row.id, row.text or "", float(row.score)) for row in found]

@@ -8,6 +8,7 @@ parameter says what an operator needs: `Operator[Snapshot]` reads, `Operator[Tra
 import json
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -24,13 +25,22 @@ class Operator(ABC, Generic[View]):
     Every operator looks only inside the selection it is given; a query starts with everything.
     """
 
-    registry: ClassVar[dict[str, type["Operator[Any]"]]] = {}
+    _registry: ClassVar[dict[str, type["Operator[Any]"]]] = {}
+    loaders: ClassVar[list[Callable[[], None]]] = []
+    """Each imports operators that nobody has used yet."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not cls.__name__.startswith("_"):  # What several share is not one itself.
-            Operator.registry[cls.__name__] = cls
+            Operator._registry[cls.__name__] = cls
         cls.__repr__ = Operator.__repr__  # type: ignore[method-assign]  # Before dataclass sets its.
+
+    @staticmethod
+    def known() -> dict[str, type["Operator[Any]"]]:
+        """All operators by name."""
+        for load in Operator.loaders:
+            load()
+        return Operator._registry
 
     def __repr__(self) -> str:
         """The call that makes it, without what is left at its default."""
@@ -69,9 +79,9 @@ class Operator(ABC, Generic[View]):
     def from_dict(content: dict[str, Any]) -> "Operator[Any]":
         """The operator that to_dict described; InvalidError for an unknown or malformed one."""
         name = content.get("operator")
-        kind = Operator.registry.get(str(name))
+        kind = Operator._registry.get(str(name)) or Operator.known().get(str(name))
         if kind is None:
-            raise InvalidError(f"unknown operator {name!r}; known: {', '.join(Operator.registry)}")
+            raise InvalidError(f"unknown operator {name!r}; known: {', '.join(Operator._registry)}")
         parameters = {key: _rich(value) for key, value in content.items() if key != "operator"}
         try:
             return kind.build(parameters)

@@ -7,11 +7,11 @@ It costs microseconds to open, never blocks and is never blocked.
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from . import bitmaps, blobs, cutting, embedders, evidence, filters, namespaces
+from . import bitmaps, blobs, cutting, embedders, filters, namespaces
 from .addressing import Addressing
 from .addressing import Key as Key
 from .associations import type_numbers
@@ -28,6 +28,9 @@ from .selection import Float32, Nodes, Question, Selection
 from .text import WordView
 from .text import records as text_records
 from .vectors import as_vectors
+
+if TYPE_CHECKING:  # Imported where it is used: to open and read a store takes none of it.
+    from . import evidence
 
 
 class Snapshot(Addressing):
@@ -188,8 +191,8 @@ class Snapshot(Addressing):
         Scores by the store's metric: cosine in [-1, 1], inner product, or minus squared distance.
         """
         question = Question(text=vector) if isinstance(vector, str) else Question(vector=vector)
-        start = Selection.everything(self, question)
         allowed = None if where is None else self.matching(where)
+        start = Selection.everything(self, question)
         return self.nearest(
             start, k=k, ef=ef, recall=recall, exact=exact, allowed=allowed, operator="near"
         )
@@ -238,11 +241,9 @@ class Snapshot(Addressing):
     def _scale(self, scores: Float32, k: int) -> tuple[float, float] | None:
         """The scale of what was nearest: cosines end at 1, other scores nowhere."""
         least = float(scores[-1]) if len(scores) else 0.0
-        return (
-            (least if len(scores) == k else min(least, 0.0), 1.0)
-            if self.metric == "cosine"
-            else None
-        )
+        if self.metric != "cosine":
+            return None
+        return (least if len(scores) == k else min(least, 0.0)), 1.0
 
     def question_vector(self, question: Question) -> Float32:
         """The question as one checked row (1, dim), embedded if it is a text."""
@@ -280,13 +281,11 @@ class Snapshot(Addressing):
         """Whether texts get vectors by themselves."""
         return self._embedder is not None
 
-    # Bytes that a feature keeps.
+    # Bytes that a feature keeps, and words.
 
     def blob(self, name: str) -> bytes | None:
         """The bytes that a transaction kept under this name, or None."""
         return blobs.read(self._catalog, name)
-
-    # Words.
 
     @property
     def words(self) -> WordView:
@@ -319,17 +318,15 @@ class Snapshot(Addressing):
 
     def types(self) -> dict[str, int]:
         """How many associations there are of every type."""
-        edges = self.graph.edges()
-        counts = np.bincount(edges["type"], minlength=len(self.type_numbers()))
+        counts = np.bincount(self.graph.edges()["type"], minlength=len(self.type_numbers()))
         return {name: int(counts[i]) for name, i in self.type_numbers().items() if counts[i]}
 
     def neighbours(
         self, key: Key, types: Sequence[str] | None = None, direction: str = "out"
     ) -> list[Association]:
         """The associations that leave ("out"), enter ("in") or touch ("both") a concept."""
-        node = self.existing(key)
         numbers = type_numbers(types, self.type_numbers())
-        edges = self.graph.neighbours([node], direction=direction, types=numbers)[0]
+        edges = self.graph.neighbours([self.existing(key)], direction=direction, types=numbers)[0]
         return list(self._associations(edges))
 
     def associations(self) -> Iterator[Association]:
@@ -364,17 +361,21 @@ class Snapshot(Addressing):
         """The time of this view's last commit, in ns: what is valid is asked of this moment."""
         return self._head.updated_ns
 
-    def paths(self, source: Key, target: Key, k: int = 5, **how: Any) -> list[evidence.Path]:
+    def paths(self, source: Key, target: Key, k: int = 5, **how: Any) -> "list[evidence.Path]":
         """The k best paths of associations from one concept to another; see evidence.paths."""
+        from . import evidence
+
         return evidence.paths(self, [self.existing(source)], [self.existing(target)], k, **how)[0]
 
     def believe(
         self, source: Key, target: Key, types: Sequence[str] | None = None, **how: Any
-    ) -> evidence.Belief:
+    ) -> "evidence.Belief":
         """How far associations that hold lead from one concept to another.
 
         Bounds of the probability, the disjoint paths, and the cut; see evidence.believe.
         """
+        from . import evidence
+
         ends = [self.existing(source)], [self.existing(target)]
         return evidence.believe(self, *ends, types=types, **how)
 

@@ -8,20 +8,16 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from . import embedders
-from .asking import Answer, answer
 from .budgets import Budgets
 from .directory import Directory, NewManifest
 from .durability import check_mode
 from .embedders import Embedder
 from .errors import ClosedError, ConflictError, InvalidError, ReadOnlyError
-from .evidence import Belief
 from .filters import Condition
 from .heads import Manifest
-from .judgement import Declared, Thresholds
 from .keeping import Keeping
 from .manifests import expect, manifest_of
 from .operators import All, Fuse, Near, Recall, Spread, Top, Where, Words
@@ -32,6 +28,11 @@ from .selection import Nodes, Question, Selection
 from .snapshot import Key, Snapshot
 from .transaction import Transaction
 from .vanishing import VanishingFolder
+
+if TYPE_CHECKING:
+    from .asking import Answer
+    from .evidence import Belief
+    from .judgement import Declared, Thresholds
 
 MEMORY = ":memory:"
 LOCK_TIMEOUT_S = 10.0
@@ -177,12 +178,7 @@ class Store(Keeping):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -273,7 +269,7 @@ class Store(Keeping):
 
     def believe(
         self, source: Key, target: Key, types: Sequence[str] | None = None, **how: Any
-    ) -> Belief:
+    ) -> "Belief":
         """How far associations that hold lead from one concept to another; see evidence.believe."""
         with self.snapshot() as view:
             return view.believe(source, target, types, **how)
@@ -284,21 +280,23 @@ class Store(Keeping):
         *,
         vector: Any = None,
         k: int = 5,
-        gate: Thresholds | None = None,
-        declared: Declared | None = None,
+        gate: "Thresholds | None" = None,
+        declared: "Declared | None" = None,
         plan: Operator[Snapshot] | None = None,
-    ) -> Answer:
+    ) -> "Answer":
         """Answer a question with paths, bounds, what would overturn it; or abstain with reasons.
 
         vector: the question's, where the store has no embedder.  k: candidates and passages at
         most.  gate: what an answer needs.  declared: what types promise, for conflicts.
         plan: what finds the passages, that of `ask_plan` changed by hand.
         """
+        from .asking import answer  # Here, with all it needs: to open a store takes none of it.
+
         asked = Question(text=question, vector=vector)
         with self.snapshot() as view:
             plan = plan or _asking(view, asked, k)
             found = plan(view, Selection.everything(view, asked))
-            return answer(view, found, k, gate or Thresholds(), declared or Declared())
+            return answer(view, found, k, gate, declared)
 
     def ask_plan(self, question: str, *, vector: Any = None, k: int = 5) -> Query[Snapshot]:
         """The plan by which `ask` finds passages: a query to print, change and give back to it."""

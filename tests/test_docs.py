@@ -134,7 +134,7 @@ def test_format_names_every_table_field_and_file() -> None:
     text = (ROOT / "docs/format.md").read_text(encoding="utf-8")
     words = {f"`{key.decode()}` {table} |" for table, key in layout.TABLES.items()}
     for record in (heads.Manifest, heads.Head):
-        words |= {f"`{field}`" for field in record.__dataclass_fields__}
+        words |= {f"`{field}`" for field in record.__match_args__}
     words |= {layout.CATALOG, layout.WRITER_LOCK, layout.GRAPH_LOG, f"{layout.VECTORS}/rows-"}
     assert sorted(word for word in words if word not in text) == []
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +76,7 @@ def fingerprint(folder: Path) -> dict[str, str]:
 
 def test_every_operator_has_an_example() -> None:
     ours = {
-        name
-        for name, kind in ql.Operator.registry.items()
-        if kind.__module__.startswith("quillian")
+        name for name, kind in ql.Operator.known().items() if kind.__module__.startswith("quillian")
     }
     assert ours == set(EXAMPLES)
 
@@ -121,7 +121,7 @@ def test_operator_survives_json_equality_and_hash(operator: ql.Operator[Any]) ->
 
 @pytest.mark.parametrize("name", ["Expand", "Spread", "Spike", "Boundary", "Believe", "Overturn"])
 def test_one_type_alone_is_a_tuple_of_one(name: str) -> None:
-    operator = ql.Operator.registry[name]
+    operator = ql.Operator.known()[name]
     alone, listed = (operator.build({"types": given}) for given in ("part_of", ["part_of"]))
     assert alone == listed
     assert alone.types == ("part_of",)  # type: ignore[attr-defined]
@@ -239,3 +239,13 @@ def test_expand_says_when_its_budget_stopped_it(atlas: ql.Store) -> None:
 def test_expand_refuses_bad_parameters(atlas: ql.Store, wrong: dict[str, Any]) -> None:
     with pytest.raises(ql.InvalidError):
         atlas.run(ql.Query(ql.Named("rome"), ql.Expand(**wrong)))
+
+
+def test_a_query_is_read_by_a_process_that_has_used_no_operator() -> None:
+    code = (
+        "import sys, quillian as ql; ql.open;"
+        "assert 'quillian.spiking' not in sys.modules and 'quillian.asking' not in sys.modules;"
+        "print(ql.Query.from_dict({'operator': 'Top', 'k': 3}))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "Top(k=3)"
