@@ -78,9 +78,9 @@ def main() -> None:
         rank = ranks(found, asked)
         scored = time.perf_counter() - start
         hits = " / ".join(f"{(rank <= k).mean():.3f}" for k in (1, 3, 10))
-        count = sum(map(len, found.paths.values()))
+        count, left = sum(map(len, found.paths.values())), sum(found.skipped.values())
         print(
-            f"| {folder.name} | {(1 / rank).mean():.4f} | {hits} | {count} paths "
+            f"| {folder.name} | {(1 / rank).mean():.4f} | {hits} | {count} paths, {left} left out "
             f"| mined in {took:.0f} s | {len(rank)} asked in {scored:.0f} s |",
             flush=True,
         )

@@ -43,18 +43,32 @@ class World:
     functional: tuple[str, ...] = ()
 
 
+def _drawn(
+    rng: np.random.Generator, pairs: Iterable[tuple[list[str], list[str]]]
+) -> list[tuple[str, str]]:
+    """For each pair of layers, everything of the first with two of the second."""
+    return [
+        (one, str(other))
+        for layer, following in pairs
+        for one in layer
+        for other in rng.choice(following, 2, replace=False)
+    ]
+
+
+def _below(facts: list[Fact]) -> dict[str, set[str]]:
+    """What the facts lead to from each subject."""
+    below: dict[str, set[str]] = defaultdict(set)
+    for source, _, target in facts:
+        below[source].add(target)
+    return below
+
+
 def family(rng: np.random.Generator) -> World:
     """Four generations; who is a grandparent of whom?"""
     people = [[f"p{level}.{i}" for i in range(15)] for level in range(4)]
-    facts = [
-        (str(parent), "parent", child)
-        for older, younger in itertools.pairwise(people)
-        for child in younger
-        for parent in rng.choice(older, 2, replace=False)
-    ]
-    below = defaultdict(set)
-    for parent, _, child in facts:
-        below[parent].add(child)
+    younger_older = ((younger, older) for older, younger in itertools.pairwise(people))
+    facts = [(parent, "parent", child) for child, parent in _drawn(rng, younger_older)]
+    below = _below(facts)
     truth = {(a, "grandparent", c) for a in list(below) for b in below[a] for c in below[b]}
     rule = "grandparent(x, z) :- parent(x, y), parent(y, z)"
     return World(facts, (rule,), "grandparent", [x for level in people for x in level], truth)
@@ -73,15 +87,8 @@ def geography(rng: np.random.Generator) -> World:
 def packages(rng: np.random.Generator) -> World:
     """Layers of packages; what does an application need in the end?"""
     layers = [[f"{name}{i}" for i in range(12)] for name in ("app", "tool", "library", "base")]
-    facts = [
-        (package, "depends", str(other))
-        for upper, lower in itertools.pairwise(layers)
-        for package in upper
-        for other in rng.choice(lower, 2, replace=False)
-    ]
-    below = defaultdict(set)
-    for package, _, other in facts:
-        below[package].add(other)
+    facts = [(x, "depends", other) for x, other in _drawn(rng, itertools.pairwise(layers))]
+    below = _below(facts)
     tools = {(a, c) for a in layers[0] for b in below[a] for c in below[b]}
     truth = {(a, "needs", c) for a, c in tools}
     truth |= {(a, "needs", d) for a, c in tools for d in below[c]}

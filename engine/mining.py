@@ -12,7 +12,7 @@ rules correlate, and a noisy-or would count the same evidence twice.
 Source: Meilicke et al. 2019 (AnyBURL), here with joins of columns for random walks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +28,11 @@ BEST = 3  # Rules per prediction that order it.
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is looked at: facts and concepts sampled per type and direction, rules kept."""
+    """How much is looked at: facts and concepts sampled per type and direction, rules kept.
+
+    at_once: associations that one step of many paths may follow; in_all: those that judging may, an
+    equal share for each type and direction.  What needs more is left out, and counted in `skipped`.
+    """
 
     facts: int = 200
     concepts: int = 200
@@ -36,6 +40,8 @@ class Effort:
     length: int = 3
     constants: bool = True
     seed: int = 1
+    at_once: int = 1_000_000
+    in_all: int = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,9 @@ class Mined:
     types: int
     effort: Effort = field(default_factory=Effort)
     paths: dict[int, list[Path]] = field(default_factory=dict)
+    skipped: dict[int, int] = field(
+        default_factory=dict
+    )  # By head: paths, and samples of 20 facts, left out.
     _constants: dict[int, _Constants] = field(default_factory=dict)
     _relation: Ints = field(init=False)
     _other: Ints = field(init=False)
@@ -148,11 +157,33 @@ class Mined:
         some = rng.permutation(len(rows))[: self.effort.facts]
         bodies = self._bodies(source[some], target[some], head)
         concepts = rng.permutation(np.unique(source))[: self.effort.concepts]
-        found = [self._judged(concepts, head, body) for body in bodies]
-        paths = [path for path in found if path.confidence > 0]
+        paths = [x for x in self._all_judged(concepts, head, bodies) if x.confidence > 0]
         self.paths[head] = sorted(paths, key=lambda x: (-x.confidence, x.body))
         if self.effort.constants:
             self._constants[head] = self._constant_rules(source, target, head)
+
+    def _all_judged(
+        self, concepts: Ints, head: int, bodies: Sequence[tuple[int, ...]]
+    ) -> Iterator[Path]:
+        """The paths that can be judged with the effort that is left, in their order."""
+        left = self.effort.in_all // (2 * self.types)
+        for body in bodies:
+            needed = self._needed(concepts, body)
+            if needed > min(left, self.effort.at_once):
+                self.skipped[head] = self.skipped.get(head, 0) + 1
+                continue
+            left -= needed
+            yield self._judged(concepts, head, body)
+
+    def _needed(self, concepts: Ints, body: Sequence[int]) -> int:
+        """Associations that following a path takes, if every end branches as the average does."""
+        key = concepts * 2 * self.types + body[0]
+        ends = float((self._starts[key + 1] - self._starts[key]).sum())
+        total = ends
+        for relation in body[1:]:
+            ends *= self._branches[relation]
+            total += ends
+        return int(total)
 
     def _judged(self, concepts: Ints, head: int, body: tuple[int, ...]) -> Path:
         row, end = self._followed(concepts, body)
@@ -185,6 +216,11 @@ class Mined:
         count = self._starts[(concepts + 1) * 2 * self.types] - first
         place = _runs(first, count)
         return np.repeat(np.arange(len(concepts)), count), self._relation[place], self._other[place]
+
+    def _touching(self, concepts: Ints) -> int:
+        """How many associations touch some concepts, each as often as it is named."""
+        ends = self._starts[(concepts + 1) * 2 * self.types]
+        return int((ends - self._starts[concepts * 2 * self.types]).sum())
 
     def _bodies(self, source: Ints, target: Ints, head: int) -> list[tuple[int, ...]]:
         """The relations on paths between the ends of facts, as they look best: how often they were
@@ -219,6 +255,9 @@ class Mined:
         meeting, last = (near * self.nodes + before)[order], last[order]
         for length in range(2, self.effort.length + 1):
             if length == 3:
+                if self._touching(at) > self.effort.at_once:
+                    self.skipped[head] = self.skipped.get(head, 0) + 1
+                    break
                 more, two, end = self._all(at)
                 keep = (end != x[row[more]]) & (end != y[row[more]])
                 more = more[keep]
@@ -226,6 +265,9 @@ class Mined:
             key = row * self.nodes + at
             first = np.searchsorted(meeting, key)
             count = np.searchsorted(meeting, key, side="right") - first
+            if count.sum() > self.effort.at_once:
+                self.skipped[head] = self.skipped.get(head, 0) + 1
+                break
             codes.append(np.repeat(one, count) * width + last[_runs(first, count)])
             rows.append(np.repeat(row, count))
         code, fact = np.concatenate(codes), np.concatenate(rows)

@@ -38,6 +38,14 @@ def test_path_of_two_is_found_and_becomes_a_rule() -> None:
     assert Known(old, "grandparent", young) in derive(given, rules)
 
 
+def test_what_takes_too_much_is_left_out_and_counted() -> None:
+    columns, _ = family()
+    assert not mined(columns).skipped
+    for short in (mined(columns, in_all=0), mined(columns, at_once=1)):
+        assert not any(path for paths in short.paths.values() for path in paths)
+        assert sum(short.skipped.values()) > 0
+
+
 @pytest.mark.parametrize("relation", [GRANDPARENT, GRANDPARENT + 3])
 def test_missing_fact_ranks_first_in_both_directions(relation: int) -> None:
     columns, ((old, _, young),) = family()
