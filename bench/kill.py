@@ -1,7 +1,7 @@
 """How many kills, and how many power losses, does a store survive?
 
 Usage: python bench/kill.py FOLDER [--kills N] [--replays N] [--seed S].  Kills writers (tests/
-writer.py) with SIGKILL at random moments, in turns with durability "commit" and "group", inside
+writer.py) with SIGKILL at random moments, in turns with each durability, inside
 commits, folds, indexing, compaction and recovery, and checks after each that every acknowledged
 commit is there and nothing is half there.  Then replays power losses (tests/power_loss.py) with
 other seeds than the tests.  Stops at the first store that is wrong, and leaves it.  The count so
@@ -24,6 +24,7 @@ import writer
 from quillian import syncpoints
 
 KILLS_A_STORE = 50  # So that verifying all of it stays quick.
+MODES = ("commit", "group", "none")
 
 
 def kill(folder: Path, kills: int, seed: int) -> None:
@@ -31,7 +32,7 @@ def kill(folder: Path, kills: int, seed: int) -> None:
     done = int(counted.read_text()) if counted.exists() else 0
     while done < kills:
         moments = random.Random(seed + done)
-        durability = ("commit", "group")[done // KILLS_A_STORE % 2]
+        durability = MODES[done // KILLS_A_STORE % 3]
         path = folder / f"store-{done}"
         shutil.rmtree(path, ignore_errors=True)
         ql.open(path, dim=writer.DIM).close()
