@@ -337,7 +337,11 @@ class CatalogTransaction(ConceptTable):
 
     def types(self) -> dict[str, int]:
         """Number of every association type by name."""
-        return {key.decode(): int.from_bytes(value, "big") for key, value in self.items("types")}
+        found = list(self.items("types"))
+        try:
+            return {key.decode(): int.from_bytes(value, "big") for key, value in found}
+        except UnicodeDecodeError as error:
+            raise CorruptError(f"the name of an association type is damaged: {error}") from error
 
     def put_type(self, name: str, number: int) -> None:
         self.put("types", name.encode(), number.to_bytes(2, "big"))

@@ -46,7 +46,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgpack
 
@@ -94,10 +94,26 @@ BLOB_NAME_BYTES_MAX: Final = 255
 
 namespace_key = struct.Struct(">H").pack
 node_key = struct.Struct(">I").pack
-node_of = struct.Struct(">I").unpack
 commit_key = struct.Struct(">Q").pack
 edge_key = struct.Struct(">IHI").pack
-edge_of = struct.Struct(">IHI").unpack
+_node_of = struct.Struct(">I").unpack
+_edge_of = struct.Struct(">IHI").unpack
+
+
+def node_of(key: bytes | memoryview) -> tuple[int]:
+    """What node_key packed; CorruptError if it is not as long."""
+    try:
+        return cast("tuple[int]", _node_of(key))
+    except struct.error as error:
+        raise CorruptError(f"a node number is damaged: {error}; run check") from error
+
+
+def edge_of(key: bytes) -> tuple[int, int, int]:
+    """What edge_key packed; CorruptError if it is not as long."""
+    try:
+        return cast("tuple[int, int, int]", _edge_of(key))
+    except struct.error as error:
+        raise CorruptError(f"the key of an association is damaged: {error}; run check") from error
 
 
 def index_name(generation: int) -> str:

@@ -106,3 +106,14 @@ def test_rows_beyond_the_committed_ones_are_cut_at_open(atlas: ql.Store) -> None
     with ql.open(path) as store:
         assert store.check() == []
         assert [x.target for x in store.snapshot().neighbours("x")] == ["rome"]
+
+
+@pytest.mark.parametrize("key", [b"I\0\0paris", b"T\xff"])
+def test_a_damaged_entry_without_a_seal_is_a_typed_error(atlas: ql.Store, key: bytes) -> None:
+    path = atlas.path
+    atlas.close()
+    with lmdb.open(str(path / "catalog.mdb"), subdir=False) as env, env.begin(write=True) as txn:
+        txn.put(key, b"\0\0\0")
+    with ql.open(path) as store, pytest.raises(ql.CorruptError, match="damaged"):
+        store.get("paris")
+        list(store.snapshot().associations())
