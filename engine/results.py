@@ -143,8 +143,7 @@ def _copied(selection: Selection) -> Selection:
         made.question = replace(made.question, vector=_locked(np.array(vector)))
     if made.step is not None:
         step = made.step
-        made.step = replace(
-            step,
+        made.step = step._replace(
             source=None if step.source is None else _copied(step.source),
             parents=None if step.parents is None else _locked(step.parents),
             cost=dict(step.cost),

@@ -6,8 +6,8 @@ Selection knows the Selection it was made from, and for every row the row there 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ DETACHED_ROWS_MAX = 10_000
 
 Nodes = NDArray[np.uint64]
 Float32 = NDArray[np.float32]
+U8 = np.dtype(np.uint64)  # A type would be made a dtype again for every selection.
+F4 = np.dtype(np.float32)
 
 
 class Reader(Protocol):
@@ -40,14 +42,13 @@ class Question:
     vector: Float32 | None = None
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """How a Selection was made: by which operator, from what, at which cost."""
 
     operator: str
     source: "Selection | None"
     parents: NDArray[np.int64] | None  # Row of `source` that each came from, -1 or None for none.
-    cost: Mapping[str, int] = field(default_factory=dict)
+    cost: Mapping[str, int]
     seconds: float = 0.0
     partial: bool = False
     inputs: tuple["Selection", ...] = ()  # Selections of sub-queries.
@@ -87,9 +88,11 @@ class Selection:
         step: Step | None = None,
     ):
         self._reader: Reader | None = reader
-        self._ids = None if ids is None else _frozen(np.asarray(ids, dtype=np.uint64))
-        self._scores = None if scores is None else _frozen(np.asarray(scores, dtype=np.float32))
-        self.columns = {name: _frozen(np.asarray(x)) for name, x in (columns or {}).items()}
+        self._ids = None if ids is None else _frozen(np.asarray(ids, U8))
+        self._scores = None if scores is None else _frozen(np.asarray(scores, F4))
+        self.columns: dict[str, NDArray[Any]] = {}
+        if columns:
+            self.columns = {name: _frozen(np.asarray(x)) for name, x in columns.items()}
         self.question = question or Question()
         self.step = step
         self._concepts: dict[int, Concept] = {}
@@ -192,7 +195,7 @@ class Selection:
     def timed(self, seconds: float) -> "Selection":
         """The same with the time that making it took."""
         if self.step is not None:
-            self.step = replace(self.step, seconds=seconds)
+            self.step = self.step._replace(seconds=seconds)
         return self
 
     # Reading.

@@ -23,6 +23,7 @@ from .heads import Head, Manifest
 from .indexing import VectorIndex
 
 Float32 = NDArray[np.float32]
+F4 = np.dtype(np.float32)
 
 THREADS = min(2, os.cpu_count() or 1)  # That share the queries of one call ...
 BATCH_QUERIES = 16  # ... if there are so many that starting a thread pays.
@@ -34,7 +35,7 @@ def as_vectors(values: Any, dim: int | None, metric: str) -> Float32:
     Raises InvalidError for another dimension, text or objects, NaN, infinities (also those that
     appear when a wider type is narrowed) and, under cosine, zero vectors.
     """
-    one = type(values) is np.ndarray and values.dtype == np.float32 and values.shape == (dim,)
+    one = type(values) is np.ndarray and values.dtype == F4 and values.shape == (dim,)
     if one and metric != "cosine":
         return _finite(values[None])  # One question, as most are: 5 us less.
     array = real_numbers(values, f"want vectors (n, {dim or 'd'})")
@@ -53,7 +54,8 @@ def _finite(rows: Float32) -> Float32:
     if np.count_nonzero(np.isfinite(rows)) < rows.size:  # A third of what all() takes for one.
         bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
         raise InvalidError(f"want finite vectors, but row {bad} holds NaN or infinity")
-    return floats_for_c(rows)
+    flags = rows.flags
+    return rows if flags.c_contiguous and flags.aligned else floats_for_c(rows)
 
 
 class VectorLog:
