@@ -92,6 +92,8 @@ def _fill_up(path: Path) -> None:
         size = os.fstat(file).st_size
         if size < wanted <= size + FILL_BYTES_MAX:
             os.posix_fallocate(file, wanted - 1, 1)
+    except OSError as error:
+        raise StorageError(error.errno, f"could not fill up {path}: {error.strerror}") from error
     finally:
         os.close(file)
 

@@ -4,6 +4,7 @@ Each damaged copy is opened, checked, searched and repaired in a process of its 
 is seen as one. An answer is the sound store's, or a typed error, or `check` names the damage.
 """
 
+import errno
 import json
 import os
 import random
@@ -162,6 +163,23 @@ def test_a_cut_catalog_is_refused_and_never_a_crash(tmp_path: Path) -> None:
         except ql.CorruptError:
             continue
         assert at > 8192
+
+
+def test_a_disk_too_full_to_open_a_cut_catalog_is_a_typed_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path / "sound")
+    catalog = tmp_path / "sound/catalog.mdb"
+    os.truncate(catalog, catalog.stat().st_size - 4096)
+    cut = catalog.read_bytes()
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ql.StorageError, match="could not fill up"):
+        ql.open(tmp_path / "sound")
+    assert catalog.read_bytes() == cut
 
 
 def test_a_missing_catalog_is_not_a_new_store(tmp_path: Path) -> None:
