@@ -7,7 +7,6 @@ process may open them. The catalog shrinks by being written anew too, which need
 has it open; else it keeps its free pages for later commits, and the report says so.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,9 +17,8 @@ from . import journal
 from .bindings.graph import EDGE, Edges
 from .catalog import CatalogTransaction
 from .directory import Directory
-from .folding import following, place
+from .folding import draft_of, following, place
 from .heads import Head
-from .layout import draft_extents_name
 from .logs import Logs
 from .records import Concept
 from .selection import Float32
@@ -110,7 +108,7 @@ def _write_edges(directory: Directory, logs: Logs, edges: Edges, now: Head) -> H
     if not len(edges):
         return now
     log.load(np.ascontiguousarray(edges, dtype=EDGE))
-    draft = directory.path / draft_extents_name(os.getpid())
+    draft = draft_of(directory.path)
     named = following(now, log.write_extents(draft), now.generation_txn)
     log.abort()
     log.path.unlink()

@@ -12,6 +12,7 @@ is into the next fold, at once.
 """
 
 import os
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -97,7 +98,7 @@ def fold(directory: Folder, timeout: float) -> None:
     with directory.catalog.begin() as txn:
         seen = txn.head()
         log = directory.refresh(txn, seen).associations_of(seen)
-        draft = directory.path / draft_extents_name(os.getpid())
+        draft = draft_of(directory.path)
         extents = log.write_extents(draft)
     try:
         with directory.writing(timeout):
@@ -108,6 +109,11 @@ def fold(directory: Folder, timeout: float) -> None:
                 raise
     finally:
         draft.unlink(missing_ok=True)
+
+
+def draft_of(folder: Path) -> Path:
+    """Where this thread writes extents: others of the process may fold or compact meanwhile."""
+    return folder / draft_extents_name(threading.get_ident(), os.getpid())
 
 
 def _publish(

@@ -13,7 +13,7 @@ graph.log                       the log of associations (csrc/graph.c)
 vectors-NNNNNN/, graph-NNNNNN.log   the same of generation N: what compacting wrote, and since
 graph-NNNNNN-MMMMMM.dat         fold M of generation N: associations as extents (csrc/extent_file.c)
 graph-NNNNNN-MMMMMM.log         and the log of those linked since
-graph-draft-PID.tmp             a fold that process PID is writing; nobody else looks at it
+graph-draft-THREAD-PID.tmp      a fold that process PID is writing; nobody else looks at it
 words/words-NNNNNN.post         segments of postings (csrc/postings.c)
 
 Tables of catalog.mdb: one LMDB tree, the first byte of a key is its table
@@ -143,9 +143,9 @@ def extents_name(generation: int, fold: int) -> str:
     return f"graph-{generation:06d}-{fold:06d}.dat"
 
 
-def draft_extents_name(process: int) -> str:
-    """File name of extents that a process is writing and nobody reads yet."""
-    return f"graph-draft-{process}.tmp"
+def draft_extents_name(thread: int, process: int) -> str:
+    """File name of extents that a thread of a process is writing and nobody reads yet."""
+    return f"graph-draft-{thread}-{process}.tmp"
 
 
 def generation_of(name: str) -> tuple[int, int | None] | None:

@@ -28,7 +28,6 @@ from .directory import Directory
 from .embedders import Embedder
 from .errors import ClosedError, InvalidError
 from .heads import Head
-from .layout import draft_extents_name
 from .learning import Learning
 from .linking import LOOKED_UP_MAX
 from .syncing import sync
@@ -178,7 +177,7 @@ class Transaction(Learning):
         log = self._edge_log
         if not log.loading:
             return head._replace(log_bytes=log.flush(head.commit))
-        draft = self._directory.path / draft_extents_name(os.getpid())
+        draft = folding.draft_of(self._directory.path)
         named = folding.following(head, log.write_extents(draft), self._catalog.number)
         self._folded, head = folding.place(
             self._directory.path, self._directory.manifest, named, draft, records=log.appended

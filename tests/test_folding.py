@@ -1,6 +1,7 @@
 """Folds: associations as extents, written beside commits; a failure leaves the old one."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 import quillian as ql
 from numpy.typing import NDArray
 from quillian import catalog, folding
+from quillian.associations import AssociationLog
 from quillian.bindings.edges import Edges
+from quillian.bindings.graph import Extents
 
 NODES = 400
 Model = dict[tuple[int, int, int], float]
@@ -182,11 +185,33 @@ def test_a_failing_fold_or_load_leaves_the_old_one(
     assert_same(graph, model)
 
 
+def test_two_folds_of_one_process_keep_out_of_each_others_way(
+    graph: ql.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Model = {}
+    link(graph, np.random.default_rng(8), 150, model)
+    both, write = threading.Barrier(2), AssociationLog.write_extents
+    drafts: list[Path] = []
+
+    def written_together(log: AssociationLog, draft: Path) -> Extents:
+        drafts.append(draft)
+        both.wait()
+        return write(log, draft)
+
+    monkeypatch.setattr(AssociationLog, "write_extents", written_together)
+    with ThreadPoolExecutor(2) as pool:
+        directory = graph._open_directory()
+        for done in [pool.submit(folding.fold, directory, 10) for _ in range(2)]:
+            done.result()
+    assert len(set(drafts)) == 2
+    assert_same(graph, model)
+
+
 def test_what_a_dead_process_left_is_removed(graph: ql.Store) -> None:
     model: Model = {}
     link(graph, np.random.default_rng(6), 150, model)
     graph.close()
-    for name in ("graph-000000-000001.dat", "graph-000000-000001.log", "graph-draft-999999.tmp"):
+    for name in ("graph-000000-000001.dat", "graph-000000-000001.log", "graph-draft-7-999999.tmp"):
         (graph.path / name).write_bytes(b"half")
     with ql.open(graph.path) as store:
         assert files(graph.path) == ["graph.log"]
