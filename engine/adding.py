@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import checks, namespaces
+from . import checks, facets, namespaces
 from .bindings.limits import CONCEPTS_MAX
 from .drafts import drafts, fill_vectors
 from .errors import ConflictError, InvalidError, LimitError
@@ -155,6 +155,7 @@ class Adding(Snapshot):
             next_node=self._head.next_node + len(new),
             concepts=self._head.concepts + len(new),
         )
+        self._head = facets.append(self._catalog, self._head, new)
         self._note_words(new, settled)
         self._changed()
 

@@ -168,6 +168,7 @@ class CatalogTransaction(ConceptTable):
         self._catalog = catalog
         self._txn: lmdb.Transaction | None = txn
         self._dictionaries: dict[int, bytes] = {}
+        self.changed: set[int] = set()
         self.began = time.monotonic()
         _open_transactions.add(self)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import blobs, namespaces
+from . import blobs, facets, namespaces
 from .associations import AssociationLog
 from .catalog import CatalogTransaction
 from .directory import Directory
@@ -50,6 +50,7 @@ def problems(directory: Directory, view: Snapshot) -> list[Problem]:
         found.extend(_edges(txn))
         found.extend(_blobs(txn))
         found.extend(_tiers(txn, head))
+        found.extend(Problem("catalog", damage, False) for damage in facets.damages(txn, head))
         if head.concepts != len(nodes):
             message = f"the head counts {head.concepts} concepts, the table holds {len(nodes)}"
             found.append(Problem("catalog", message, False))

@@ -13,7 +13,7 @@ from itertools import islice
 
 import numpy as np
 
-from . import journal
+from . import facets, journal
 from .bindings.graph import EDGE, Edges
 from .catalog import CatalogTransaction
 from .directory import Directory
@@ -90,7 +90,7 @@ def move(
             txn.delete("deaths", key)
         now = journal.drop(txn, now)
         now, segments = text_records.renew(words, txn, now)
-        now = counted(txn, now)
+        now = facets.renew(txn, counted(txn, now))
         txn.put_head(now)
         txn.commit()
         directory.durability.sync()  # The files of before go now: nothing may bring them back.

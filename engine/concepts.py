@@ -35,6 +35,7 @@ class ConceptTable(ABC):
     hot_change = 0  # Bytes that this transaction has added to the hot tier so far;
     cold_change = 0  # records, and
     cold_bytes_change = 0  # bytes, that it has added to the cold one.
+    changed: set[int]  # Nodes whose records it has replaced or removed.
     _dictionaries: dict[int, bytes]
 
     @property
@@ -124,6 +125,7 @@ class ConceptTable(ABC):
             self._count(old, value)
             pairs.append((key, value))
         self._put_many("concepts", pairs)
+        self.changed.update(concept.node for concept in concepts)
 
     def add_concepts(self, drafts: Sequence[Draft]) -> None:
         """Write records of ascending nodes, all beyond those in the table, into the hot tier."""
@@ -137,6 +139,7 @@ class ConceptTable(ABC):
         key = node_key(node)
         self._count(self._get("concepts", key), None)
         self.delete("concepts", key)
+        self.changed.add(node)
 
     def promote(self, node: int, room: int) -> int:
         """Make a cold record of at most `room` bytes hot; its bytes, or 0 if it was left."""

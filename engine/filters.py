@@ -10,14 +10,15 @@ A missing field equals None and satisfies no comparison. Values of different typ
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Generic, TypeVar
 
 from .errors import InvalidError
 from .records import Concept
 
 Predicate = Callable[[Concept], bool]
 Condition = Mapping[str, Any]
+T = TypeVar("T")
 
 OWN_FIELDS = frozenset(field.name for field in fields(Concept)) - {"data", "slots"}
 
@@ -56,37 +57,43 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+@dataclass(frozen=True)
+class Reading(Generic[T]):
+    """What a condition is made into: the meaning of its comparisons and of the words around."""
+
+    comparison: Callable[[str, str, Any], T]  # Of a field, a word of COMPARISONS, its operand.
+    every: Callable[[list[T]], T]
+    some: Callable[[list[T]], T]
+    inverse: Callable[[T], T]
+
+
 def compile(condition: Condition) -> Predicate:
     """The predicate of a condition.
 
     Raises InvalidError for an unknown `$` word or an operand of the wrong form.
     """
+    return read(condition, PREDICATES)
+
+
+def read(condition: Condition, reading: Reading[T]) -> T:
+    """What a condition says in this reading of it. Raises InvalidError as compile does."""
     if not isinstance(condition, Mapping):
         raise InvalidError(f"want a condition as a dictionary, got {condition!r}")
-    return _all([_term(key, value) for key, value in condition.items()])
+    return reading.every([_term(key, value, reading) for key, value in condition.items()])
 
 
-def _all(predicates: list[Predicate]) -> Predicate:
-    if len(predicates) == 1:
-        return predicates[0]
-    return lambda concept: all(predicate(concept) for predicate in predicates)
-
-
-def _term(key: str, value: Any) -> Predicate:
+def _term(key: str, value: Any, reading: Reading[T]) -> T:
     if key in ("$and", "$or"):
         if not isinstance(value, list | tuple) or not value:
             raise InvalidError(f"want a list of conditions after {key}, got {value!r}")
-        parts = [compile(part) for part in value]
-        if key == "$and":
-            return _all(parts)
-        return lambda concept: any(part(concept) for part in parts)
+        parts = [read(part, reading) for part in value]
+        return reading.every(parts) if key == "$and" else reading.some(parts)
     if key == "$not":
-        inner = compile(value)
-        return lambda concept: not inner(concept)
+        return reading.inverse(read(value, reading))
     if key.startswith("$"):
         raise InvalidError(f"unknown word {key} in a condition; want $and, $or, $not or a field")
     tests = value if isinstance(value, Mapping) and _is_tests(value) else {"$eq": value}
-    return _all([_comparison(key, word, operand) for word, operand in tests.items()])
+    return reading.every([_checked(key, *test, reading) for test in tests.items()])
 
 
 def _is_tests(value: Mapping[str, Any]) -> bool:
@@ -94,14 +101,34 @@ def _is_tests(value: Mapping[str, Any]) -> bool:
     return bool(words) and any(words)
 
 
-def _comparison(field: str, word: str, operand: Any) -> Predicate:
-    test = COMPARISONS.get(word)
-    if test is None:
+def _checked(field: str, word: str, operand: Any, reading: Reading[T]) -> T:
+    if word not in COMPARISONS:
         raise InvalidError(f"unknown comparison {word} on {field}; want {' '.join(COMPARISONS)}")
     if word in ("$in", "$nin") and not isinstance(operand, list | tuple | set | frozenset):
         raise InvalidError(f"want a list after {word}, got {operand!r}")
-    value = getter(field)
+    return reading.comparison(field, word, operand)
+
+
+def _comparison(field: str, word: str, operand: Any) -> Predicate:
+    test, value = COMPARISONS[word], getter(field)
     return lambda concept: test(value(concept), operand)
+
+
+def _every(predicates: list[Predicate]) -> Predicate:
+    if len(predicates) == 1:
+        return predicates[0]
+    return lambda concept: all(predicate(concept) for predicate in predicates)
+
+
+def _some(predicates: list[Predicate]) -> Predicate:
+    return lambda concept: any(predicate(concept) for predicate in predicates)
+
+
+def _inverse(predicate: Predicate) -> Predicate:
+    return lambda concept: not predicate(concept)
+
+
+PREDICATES = Reading(_comparison, _every, _some, _inverse)
 
 
 def getter(field: str) -> Callable[[Concept], Any]:

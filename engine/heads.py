@@ -37,6 +37,7 @@ class Head(NamedTuple):
     index_curve: tuple[tuple[int, int, float], ...] = ()  # See calibration.py.
     words_start: int = 0  # The log of changed texts that no segment of words covers:
     words_end: int = 0  # [words_start, words_end).
+    facets: int = 0  # Nodes below this number stand in pages of facets.
     journal_bytes: int = 0  # Of the logs, which the journal holds (journal.py).
     hot_bytes: int | None = None  # Of concept records in the hot tier; None: not counted yet.
     cold: int = 0  # Concept records in the cold tier, and

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import copying, folding
+from . import copying, facets, folding
 from .checking import Problem, problems
 from .compacting import Compaction, compact
 from .directory import Directory
@@ -47,7 +47,7 @@ class Keeping:
         return self._open_directory()
 
     def optimize(self, progress: Progress | None = None, threads: int | None = None) -> None:
-        """Finish all index work: words into segments, associations into extents, rows into index.
+        """Finish all index work: words into segments, facets, extents, rows into the index.
 
         Readers and writers go on meanwhile.  May be stopped (Ctrl-C) and called again.
         threads: None means up to two.
@@ -55,6 +55,11 @@ class Keeping:
         directory = self._writable_directory()
         with directory.writing(self.lock_timeout), directory.catalog.begin(write=True) as txn:
             text_records.finish(directory.words(), txn, directory.durability.sync)
+        with directory.writing(self.lock_timeout), directory.catalog.begin(write=True) as txn:
+            head = txn.head()
+            txn.put_head(facets.finish(txn, head))
+            txn.commit()
+            directory.durability.sync()
         directory.folder.stop()
         folding.finish(directory, self.lock_timeout)
         directory.finish_index(

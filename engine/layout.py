@@ -28,6 +28,7 @@ M namespaces name -> u16 number
 T types      name of an association type -> u16 number
 E edges      u32 source, u16 type, u32 target -> what the log does not hold of an association
 D deaths     u64 commit -> u32 slots (little-endian) that this commit retired
+F facets     field, 0, u32 page of nodes -> the values of that field there (facets.py)
 B blobs      name, 0, u32 part -> a piece of bytes that one feature keeps (a saved network)
 J journal    u64 commit -> what it wrote to the logs, until those are synced (journal.py)
 W words      u64 position in the log of changed texts -> u32 nodes (little-endian) from there on
@@ -36,9 +37,9 @@ Integers in keys are big-endian, so that byte order is number order. LMDB's own 
 need a write transaction to open, which waits for another process's writer; this way readers never
 wait. Concepts come last, so that new ones append at the end of the tree.
 
-Every value of store, concepts, edges, blobs and journal is *sealed*: u32 little-endian crc32 over
-key and payload, then the payload, which is msgpack. LMDB has no checksums of its own; a seal also
-notices a value that stands under another key.
+Every value of store, concepts, edges, facets, blobs and journal is *sealed*: u32 little-endian
+crc32 over key and payload, then the payload, which is msgpack. LMDB has no checksums of its own; a
+seal also notices a value that stands under another key.
 """
 
 import re
@@ -71,6 +72,7 @@ TABLES: Final = {
     "deaths": b"D",
     "blobs": b"B",
     "words": b"W",
+    "facets": b"F",
     "journal": b"J",
 }
 STORE_KEY: Final = b"store"
@@ -215,6 +217,11 @@ def name_key(name: str) -> bytes:
 def dictionary_key(number: int) -> bytes:
     """Key of a dictionary of cold records."""
     return b"dictionary-%d" % number
+
+
+def facet_key(field: str, page: int) -> bytes:
+    """Key of a page of a field's values."""
+    return _bounded(field.encode()) + b"\0" + node_key(page)
 
 
 def blob_key(name: str) -> bytes:

@@ -16,6 +16,9 @@ from .errors import InvalidError
 from .selection import Selection
 from .snapshot import Snapshot
 
+CONDITIONS = ("condition", "where")
+"""Fields of operators that hold conditions: metadata may have a field that is named "operator"."""
+
 View = TypeVar("View", bound=Snapshot, contravariant=True)
 
 
@@ -82,7 +85,11 @@ class Operator(ABC, Generic[View]):
         kind = Operator._registry.get(str(name)) or Operator.known().get(str(name))
         if kind is None:
             raise InvalidError(f"unknown operator {name!r}; known: {', '.join(Operator._registry)}")
-        parameters = {key: _rich(value) for key, value in content.items() if key != "operator"}
+        parameters = {
+            key: value if key in CONDITIONS else _rich(value)
+            for key, value in content.items()
+            if key != "operator"
+        }
         try:
             return kind.build(parameters)
         except TypeError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from . import bitmaps, blobs, cutting, embedders, filters, namespaces
+from . import bitmaps, blobs, cutting, embedders, facets
 from .addressing import Addressing
 from .addressing import Key as Key
 from .associations import type_numbers
@@ -131,16 +131,8 @@ class Snapshot(Addressing):
         """All concepts that satisfy a condition (see filters.py), in node order."""
         if where is None:
             return self._catalog.concepts()
-        return filter(filters.compile(where), self._candidates(where))
-
-    def _candidates(self, where: Condition) -> Iterator[Concept]:
-        """All concepts that may satisfy a condition: of one namespace, where it names one."""
-        name = where.get("namespace")
-        if not isinstance(name, str):
-            return self._catalog.concepts()
-        number = self.namespace_numbers().get(name)
-        nodes = () if number is None else namespaces.nodes(self._catalog, number).tolist()
-        return iter(self.records(nodes))
+        found = map(self._catalog.concept, bitmaps.to_nodes(self.matching(where)).tolist())
+        return (concept for concept in found if concept is not None)
 
     def records(self, nodes: Sequence[int] | Nodes) -> list[Concept]:
         """The concepts of node numbers, in the order given."""
@@ -154,7 +146,7 @@ class Snapshot(Addressing):
         """The concepts that satisfy a condition, as a bitmap over node numbers."""
         found = self.matched(where)
         if found is None:
-            nodes = np.array([concept.node for concept in self.concepts(where)], dtype=np.uint64)
+            nodes = facets.matching(self._catalog, self._head, where)
             found = bitmaps.of_nodes(nodes, self._head.next_node)
             self._matching.put(repr(where), found)
         return found

@@ -18,7 +18,7 @@ import os
 import time
 from types import TracebackType
 
-from . import blobs, folding, journal
+from . import blobs, facets, folding, journal
 from .associations import AssociationLog
 from .bindings.graph import GraphView
 from .bindings.limits import EDGE_REMOVE
@@ -150,6 +150,7 @@ class Transaction(Learning):
             self._catalog.put_deaths(head.commit, sorted(self._retired))
         words = self._directory.words()
         head, now = text_records.settle(words, self._catalog, head, known=self._texts)
+        head = facets.settle(self._catalog, head, self._before)
         head = settle(self._catalog, head, self._directory.tiers)
         self._catalog.put_head(head)
         self._directory.publish(self._catalog, linked=self._linked, folded=self._folded)

@@ -14,8 +14,8 @@ LAYERS = (
     "bindings",
     "kernels hashing regular patterns",
     "vectors associations extents text catalog tiers selection views spiking filters bitmaps"
-    " bundle reading cutting coherence calibration indexing background checks drafts budgets"
-    " embedders columns ledgers plasticity memories genomes blobs"
+    " coding facets bundle reading cutting coherence calibration indexing background checks drafts"
+    " budgets embedders columns ledgers plasticity memories genomes blobs"
     " checkpoints connectomes blueprints rasters namespaces addressing"
     " matched facts severing belief evidence receipts explanations judgement extraction mentions"
     " questions naming chaining rules mining syncpoints",
