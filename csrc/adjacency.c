@@ -1,28 +1,33 @@
-/* adjacency.c: associations in memory: an immutable base, an append-only delta, and rows merged from both.
+/* adjacency.c: associations in memory: an immutable base, an append-only delta, and rows merged
+ * from both.
  *
- * Base: compressed sparse rows, cut into extents (extent.c) of 4,096 consecutive nodes and one direction, each sorted by
- * (row, type, other end). An extent never changes; extents hang in blocks of 1,024 groups, blocks in a state, and
- * both are counted by their owners, so that states share what did not change. Node numbers may be anything below
- * 2^32 - 1: what is not used is a null pointer in a table of 1,024.
+ * Base: compressed sparse rows, cut into extents (extent.c) of 4,096 consecutive nodes and one
+ * direction, each sorted by (row, type, other end). An extent never changes; extents hang in blocks
+ * of 1,024 groups, blocks in a state, and both are counted by their owners, so that states share
+ * what did not change. Node numbers may be anything below 2^32 - 1: what is not used is a null
+ * pointer in a table of 1,024.
  *
- * Delta: the records since the base, in the order of the log, in chunks that double and never move. Each record is in
- * two chains, that of its source's out row and that of its target's in row, newest first; chain heads are found
- * through block -> group -> leaf of 256 nodes, made when first needed. (The adjacency lists of LiveGraph, VLDB 2020,
- * keep timestamps in every entry; here the index of a record is its time, so a view is one number.)
+ * Delta: the records since the base, in the order of the log, in chunks that double and never move.
+ * Each record is in two chains, that of its source's out row and that of its target's in row,
+ * newest first; chain heads are found through block -> group -> leaf of 256 nodes, made when first
+ * needed. (The adjacency lists of LiveGraph, VLDB 2020, keep timestamps in every entry; here the
+ * index of a record is its time, so a view is one number.)
  *
  * Invariants
- * - A reader with limit L sees the base and the records with index < L. Chains are walked from the head, newer records
- *   skipped; a record and its `next` are written before the head that leads to it is released.
- * - Dropping (abort) moves heads back over the newest records, newest first. A reader that stands on a dropped record
- *   still follows its `next` to older ones. Indices of dropped records are not given again, so no later view with a
- *   larger limit can meet them: no chain leads to them.
- * - (source, type, target) is the key; in a row the newest visible record of a key wins over older ones and the base,
- *   and QL_EDGE_REMOVE hides the key.
- * - Folding (fold.c) builds a new state beside the old one: only groups with records are rebuilt; open views keep theirs.
+ * - A reader with limit L sees the base and the records with index < L. Chains are walked from the
+ * head, newer records skipped; a record and its `next` are written before the head that leads to it
+ * is released.
+ * - Dropping (abort) moves heads back over the newest records, newest first. A reader that stands
+ * on a dropped record still follows its `next` to older ones. Indices of dropped records are not
+ * given again, so no later view with a larger limit can meet them: no chain leads to them.
+ * - (source, type, target) is the key; in a row the newest visible record of a key wins over older
+ * ones and the base, and QL_EDGE_REMOVE hides the key.
+ * - Folding (fold.c) builds a new state beside the old one: only groups with records are rebuilt;
+ * open views keep theirs.
  *
- * A lookup of one key walks the out chain of its source and the in chain of its target in step: both hold every record
- * of the key, newest first, so the first hit or the first end decides. The cost is that of the shorter one, so linking
- * to a hub one by one stays cheap. */
+ * A lookup of one key walks the out chain of its source and the in chain of its target in step:
+ * both hold every record of the key, newest first, so the first hit or the first end decides. The
+ * cost is that of the shorter one, so linking to a hub one by one stays cheap. */
 #include <string.h>
 
 #include "graph.h"
@@ -110,7 +115,8 @@ void ql_state_free(ql_state *state)
     ql_free(state);
 }
 
-/* Chunk c holds the indices from FIRST * (2^c - 1) on; adding FIRST makes the chunk the highest bit. */
+/* Chunk c holds the indices from FIRST * (2^c - 1) on; adding FIRST makes the chunk the highest
+ * bit. */
 static uint32_t chunk_of(uint32_t index, uint32_t *within)
 {
     uint32_t shifted = index + QL_DELTA_FIRST;
@@ -134,28 +140,34 @@ const ql_edge *ql_state_record(const ql_state *state, uint32_t index)
 
 ql_delta_group *ql_delta_group_of(const ql_state *state, uint32_t group)
 {
-    ql_delta_block *block = atomic_load_explicit(&state->delta[group / QL_BLOCK_GROUPS], memory_order_acquire);
-    return block ? atomic_load_explicit(&block->group[group % QL_BLOCK_GROUPS], memory_order_acquire) : NULL;
+    ql_delta_block *block = atomic_load_explicit(&state->delta[group / QL_BLOCK_GROUPS],
+                                                 memory_order_acquire);
+    return block
+               ? atomic_load_explicit(&block->group[group % QL_BLOCK_GROUPS], memory_order_acquire)
+               : NULL;
 }
 
 static ql_leaf *leaf_of(const ql_state *state, uint32_t node)
 {
     ql_delta_group *group = ql_delta_group_of(state, node >> QL_GROUP_BITS);
     if (!group) return NULL;
-    return atomic_load_explicit(&group->leaf[node % QL_GROUP_ROWS / QL_LEAF_ROWS], memory_order_acquire);
+    return atomic_load_explicit(&group->leaf[node % QL_GROUP_ROWS / QL_LEAF_ROWS],
+                                memory_order_acquire);
 }
 
 /* The leaf of a node, made if missing; NULL when memory is out. */
 static ql_leaf *leaf_make(ql_state *state, uint32_t node)
 {
     uint32_t number = node >> QL_GROUP_BITS;
-    ql_delta_block *block = atomic_load_explicit(&state->delta[number / QL_BLOCK_GROUPS], memory_order_relaxed);
+    ql_delta_block *block = atomic_load_explicit(&state->delta[number / QL_BLOCK_GROUPS],
+                                                 memory_order_relaxed);
     if (!block) {
         block = ql_alloc(1, sizeof *block);
         if (!block) return NULL;
         atomic_store_explicit(&state->delta[number / QL_BLOCK_GROUPS], block, memory_order_release);
     }
-    ql_delta_group *group = atomic_load_explicit(&block->group[number % QL_BLOCK_GROUPS], memory_order_relaxed);
+    ql_delta_group *group = atomic_load_explicit(&block->group[number % QL_BLOCK_GROUPS],
+                                                 memory_order_relaxed);
     if (!group) {
         group = ql_alloc(1, sizeof *group);
         if (!group) return NULL;
@@ -173,7 +185,8 @@ static ql_leaf *leaf_make(ql_state *state, uint32_t node)
 static uint32_t head_of(const ql_state *state, uint32_t node, int side)
 {
     ql_leaf *leaf = leaf_of(state, node);
-    return leaf ? atomic_load_explicit(&leaf->head[side][node % QL_LEAF_ROWS], memory_order_acquire) : 0;
+    return leaf ? atomic_load_explicit(&leaf->head[side][node % QL_LEAF_ROWS], memory_order_acquire)
+                : 0;
 }
 
 static int append_one(ql_state *state, const ql_edge *edge)
@@ -221,7 +234,9 @@ bool ql_state_dropped(const ql_state *state, uint32_t index)
 {
     uint32_t within;
     uint32_t chunk = chunk_of(index, &within);
-    return atomic_load_explicit(&state->dropped[chunk][within / 64], memory_order_relaxed) >> (within % 64) & 1;
+    return atomic_load_explicit(&state->dropped[chunk][within / 64], memory_order_relaxed) >>
+               (within % 64) &
+           1;
 }
 
 void ql_state_drop(ql_state *state, uint32_t from)
@@ -231,11 +246,13 @@ void ql_state_drop(ql_state *state, uint32_t from)
         uint32_t chunk = chunk_of(index, &within);
         _Atomic uint64_t *word = &state->dropped[chunk][within / 64];
         uint64_t bit = 1ull << (within % 64);
-        if (atomic_fetch_or_explicit(word, bit, memory_order_relaxed) & bit) continue; /* By an append that failed. */
+        /* By an append that failed. */
+        if (atomic_fetch_or_explicit(word, bit, memory_order_relaxed) & bit) continue;
         const ql_delta_record *record = record_at(state, index);
         uint32_t ends[QL_SIDES] = {record->edge.source, record->edge.target};
         for (int side = 0; side < QL_SIDES; side++) {
-            _Atomic uint32_t *head = &leaf_of(state, ends[side])->head[side][ends[side] % QL_LEAF_ROWS];
+            _Atomic uint32_t *head = &leaf_of(state, ends[side])
+                                          ->head[side][ends[side] % QL_LEAF_ROWS];
             assert(atomic_load_explicit(head, memory_order_relaxed) == index + 1);
             atomic_store_explicit(head, record->next[side], memory_order_release);
         }
@@ -319,14 +336,15 @@ static void sort_items(ql_scratch *scratch, uint32_t n)
     for (uint32_t i = 1; i < n; i++) {
         ql_sort_item item = scratch->items[i];
         uint32_t j = i;
-        for (; j > 0 && scratch->items[j - 1].key > item.key; j--) scratch->items[j] = scratch->items[j - 1];
+        for (; j > 0 && scratch->items[j - 1].key > item.key; j--)
+            scratch->items[j] = scratch->items[j - 1];
         scratch->items[j] = item;
     }
 }
 
 /* The visible records of a row, one per key and the newest, sorted; their number in *count. */
-static int delta_gather(const ql_state *state, uint32_t limit, uint32_t head, int side, ql_scratch *scratch,
-                        uint32_t *count)
+static int delta_gather(const ql_state *state, uint32_t limit, uint32_t head, int side,
+                        ql_scratch *scratch, uint32_t *count)
 {
     uint32_t n = 0;
     for (uint32_t link = head; link != 0;) {
@@ -350,14 +368,15 @@ static int delta_gather(const ql_state *state, uint32_t limit, uint32_t head, in
 }
 
 /* `count` base edges from `from` on into the scratch at `at`. */
-static void scratch_copy(ql_scratch *scratch, uint32_t at, const ql_row *base, uint32_t from, uint32_t count)
+static void scratch_copy(ql_scratch *scratch, uint32_t at, const ql_row *base, uint32_t from,
+                         uint32_t count)
 {
     ql_row_decode(base, from, count, scratch->other + at, scratch->weight + at, scratch->type + at);
 }
 
 /* The row with its delta: spans of the base between the places of the delta's keys. */
-static int row_merge(const ql_state *state, uint32_t limit, ql_row base, uint32_t head, int side, ql_scratch *scratch,
-                     ql_row *row)
+static int row_merge(const ql_state *state, uint32_t limit, ql_row base, uint32_t head, int side,
+                     ql_scratch *scratch, ql_row *row)
 {
     uint32_t delta;
     QL_TRY(delta_gather(state, limit, head, side, scratch, &delta));
@@ -378,7 +397,8 @@ static int row_merge(const ql_state *state, uint32_t limit, ql_row base, uint32_
         if (edge->flags & QL_EDGE_REMOVE) continue;
         scratch->other[count] = (uint32_t)key;
         scratch->weight[count] = edge->weight;
-        scratch->type[count++] = (uint16_t)(edge->type | (edge->flags & QL_EDGE_DATA ? QL_TYPE_DATA : 0));
+        scratch->type[count++] = (uint16_t)(edge->type |
+                                            (edge->flags & QL_EDGE_DATA ? QL_TYPE_DATA : 0));
     }
     scratch_copy(scratch, count, &base, from, base.count - from);
     count += base.count - from;
@@ -391,7 +411,8 @@ static int row_merge(const ql_state *state, uint32_t limit, ql_row base, uint32_
     return QL_OK;
 }
 
-int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch, ql_row *row)
+int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch,
+                ql_row *row)
 {
     ql_row base = base_row(state, node, side);
     uint32_t head = limit == 0 ? 0 : head_of(state, node, side);
@@ -411,27 +432,32 @@ void ql_row_fetch(const ql_state *state, uint32_t node, int side, bool edges)
     }
     uint32_t start = extent->offset[row];
     __builtin_prefetch(&extent->other[start]);
-    if (extent->weight_width) __builtin_prefetch((const char *)extent->weight + (size_t)start * extent->weight_width);
+    if (extent->weight_width)
+        __builtin_prefetch((const char *)extent->weight + (size_t)start * extent->weight_width);
 }
 
 /* The newest visible delta record of a key, or NULL. Steps both chains, as the essay says. */
-static const ql_edge *delta_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_t type, uint32_t target)
+static const ql_edge *delta_find(const ql_state *state, uint32_t limit, uint32_t source,
+                                 uint16_t type, uint32_t target)
 {
-    uint32_t link[QL_SIDES] = {head_of(state, source, QL_SIDE_OUT), head_of(state, target, QL_SIDE_IN)};
+    uint32_t link[QL_SIDES] = {head_of(state, source, QL_SIDE_OUT),
+                               head_of(state, target, QL_SIDE_IN)};
     while (link[QL_SIDE_OUT] != 0 && link[QL_SIDE_IN] != 0) {
         for (int side = 0; side < QL_SIDES; side++) {
             uint32_t index = link[side] - 1;
             const ql_delta_record *record = record_at(state, index);
             const ql_edge *edge = &record->edge;
-            if (index < limit && edge->type == type && edge->source == source && edge->target == target) return edge;
+            if (index < limit && edge->type == type && edge->source == source &&
+                edge->target == target)
+                return edge;
             link[side] = record->next[side];
         }
     }
     return NULL;
 }
 
-void ql_row_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_t type, uint32_t target, int *found,
-                 ql_edge *edge)
+void ql_row_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_t type,
+                 uint32_t target, int *found, ql_edge *edge)
 {
     const ql_edge *record = delta_find(state, limit, source, type, target);
     if (record) {
@@ -443,14 +469,16 @@ void ql_row_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_
     uint64_t key = (uint64_t)type << 32 | target;
     uint32_t low = ql_row_seek(&row, 0, key);
     *found = low < row.count && ql_row_key(&row, low) == key;
-    if (*found) *edge = (ql_edge){source, target, type, ql_row_flags(&row, low), ql_row_weight(&row, low)};
+    if (*found)
+        *edge = (ql_edge){source, target, type, ql_row_flags(&row, low), ql_row_weight(&row, low)};
 }
 
 /* ---- Walking all rows ---- */
 
 ql_walk ql_walk_start(const ql_graph_view *view, int side, bool only_changed)
 {
-    return (ql_walk){.state = view->state, .limit = view->limit, .side = side, .only_changed = only_changed};
+    return (ql_walk){
+        .state = view->state, .limit = view->limit, .side = side, .only_changed = only_changed};
 }
 
 /* Move to the next group that has an extent or a delta; false at the end. */
@@ -460,12 +488,14 @@ static bool walk_group(ql_walk *walk)
     while (walk->next < QL_NONE) {
         uint32_t group = (uint32_t)(walk->next >> QL_GROUP_BITS);
         uint32_t block = group / QL_BLOCK_GROUPS;
-        if (!state->block[block] && !atomic_load_explicit(&state->delta[block], memory_order_acquire)) {
+        if (!state->block[block] &&
+            !atomic_load_explicit(&state->delta[block], memory_order_acquire)) {
             walk->next = (block + 1ull) * QL_BLOCK_GROUPS << QL_GROUP_BITS;
             continue;
         }
         walk->extent = walk->only_changed ? NULL : extent_of(state, group, walk->side);
-        walk->delta = walk->limit == 0 ? NULL : ql_delta_group_of(state, group); /* Newer views have a delta. */
+        /* Newer views have a delta. */
+        walk->delta = walk->limit == 0 ? NULL : ql_delta_group_of(state, group);
         walk->inside = walk->extent || walk->delta;
         if (walk->inside) return true;
         walk->next = (group + 1ull) << QL_GROUP_BITS;
@@ -496,8 +526,8 @@ static void walk_plain(ql_walk *walk, uint32_t row)
 static void walk_prefetch(const ql_walk *walk, const ql_leaf *leaf, uint32_t row)
 {
     if (row % QL_LEAF_ROWS + PREFETCH_ROWS >= QL_LEAF_ROWS) return;
-    uint32_t head = atomic_load_explicit(&leaf->head[walk->side][row % QL_LEAF_ROWS + PREFETCH_ROWS],
-                                         memory_order_acquire);
+    uint32_t head = atomic_load_explicit(
+        &leaf->head[walk->side][row % QL_LEAF_ROWS + PREFETCH_ROWS], memory_order_acquire);
     if (head != 0) __builtin_prefetch(record_at(walk->state, head - 1));
 }
 
@@ -517,13 +547,15 @@ int ql_walk_find(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row
             continue;
         }
         walk_prefetch(walk, leaf, at);
-        uint32_t head = atomic_load_explicit(&leaf->head[walk->side][at % QL_LEAF_ROWS], memory_order_acquire);
+        uint32_t head = atomic_load_explicit(&leaf->head[walk->side][at % QL_LEAF_ROWS],
+                                             memory_order_acquire);
         *node = (uint32_t)walk->next++;
         if (head == 0 && walk->only_changed) continue;
         ql_row base = base_row(walk->state, *node, walk->side);
         if (head == 0 && base.count == 0) continue;
         walk->base_count = base.count;
-        if (head != 0) return row_merge(walk->state, walk->limit, base, head, walk->side, scratch, row);
+        if (head != 0)
+            return row_merge(walk->state, walk->limit, base, head, walk->side, scratch, row);
         *row = base;
         return QL_OK;
     }

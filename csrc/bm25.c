@@ -1,23 +1,26 @@
 /* bm25.c: the best k documents for the words of a query.
  *
- * Score: sum over the query's words of weight * f / (f + k1 (1 - b + b length / mean)) (Robertson and Zaragoza 2009;
- * weight is Lucene's inverse document frequency, computed by the caller from the statistics of the snapshot).
+ * Score: sum over the query's words of weight * f / (f + k1 (1 - b + b length / mean)) (Robertson
+ * and Zaragoza 2009; weight is Lucene's inverse document frequency, computed by the caller from the
+ * statistics of the snapshot).
  *
- * Any word: block-max MaxScore (Turtle and Flood 1995; Ding and Suel 2011; the windows are those of Lucene's
- * MaxScoreBulkScorer).  Documents are cut into windows in which every word stays inside one block; the impacts of
- * these blocks bound the score of every document of the window, and a window that cannot enter the top k is skipped
- * without decoding; whole groups of 64 blocks are skipped in the same way.  In a window that is not skipped, words
- * whose bounds together cannot enter are looked up only for documents that the others propose.
- * All words, phrases, and filters that let few documents through: one sorted list leads (the rarest word, or the
- * documents allowed), the others follow it; the same bounds skip.
+ * Any word: block-max MaxScore (Turtle and Flood 1995; Ding and Suel 2011; the windows are those of
+ * Lucene's MaxScoreBulkScorer).  Documents are cut into windows in which every word stays inside
+ * one block; the impacts of these blocks bound the score of every document of the window, and a
+ * window that cannot enter the top k is skipped without decoding; whole groups of 64 blocks are
+ * skipped in the same way.  In a window that is not skipped, words whose bounds together cannot
+ * enter are looked up only for documents that the others propose. All words, phrases, and filters
+ * that let few documents through: one sorted list leads (the rarest word, or the documents
+ * allowed), the others follow it; the same bounds skip.
  *
- * Different here: bounds are exact, not approximate.  A document's sum is taken in double, in the order of the query's
- * words, and rounded once; a bound is the same sum over impacts.  Addition and rounding are monotone, so a bound is
- * never below a score it covers, and equal scores are told apart by node: what is skipped could not have been in the
- * answer, and the answer has the same bits however documents are spread over segments.
+ * Different here: bounds are exact, not approximate.  A document's sum is taken in double, in the
+ * order of the query's words, and rounded once; a bound is the same sum over impacts.  Addition and
+ * rounding are monotone, so a bound is never below a score it covers, and equal scores are told
+ * apart by node: what is skipped could not have been in the answer, and the answer has the same
+ * bits however documents are spread over segments.
  *
- * Invariants: the heap holds at most k results, the worst at its root; worse is a lower score or, among equals, a
- * larger node.  Ordinals only grow while a segment is searched. */
+ * Invariants: the heap holds at most k results, the worst at its root; worse is a lower score or,
+ * among equals, a larger node.  Ordinals only grow while a segment is searched. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -25,7 +28,8 @@
 
 #include "postings.h"
 
-#define SPARSE_RATIO 16 /* A filter leads when it lets through fewer documents than 1/16 of the postings. */
+#define SPARSE_RATIO                                                                               \
+    16 /* A filter leads when it lets through fewer documents than 1/16 of the postings. */
 
 typedef struct word { /* one word of the query in one segment */
     ql_cursor cursor;
@@ -163,7 +167,8 @@ static double short_bound(const search *s, word *w)
     return most;
 }
 
-/* The word's bound for documents from doc on, valid up to *end, which is lowered to where that stops. */
+/* The word's bound for documents from doc on, valid up to *end, which is lowered to where that
+ * stops. */
 static double block_bound(const search *s, word *w, uint32_t doc, uint32_t *end)
 {
     ql_cursor *cursor = &w->cursor;
@@ -259,7 +264,8 @@ static uint32_t step(word *w)
 {
     ql_cursor *cursor = &w->cursor;
 
-    if (cursor->block == cursor->decoded && cursor->at + 1 < cursor->filled) return cursor->docs[++cursor->at];
+    if (cursor->block == cursor->decoded && cursor->at + 1 < cursor->filled)
+        return cursor->docs[++cursor->at];
     return ql_cursor_seek(cursor, w->doc + 1);
 }
 
@@ -287,14 +293,16 @@ static void scan_window(search *s, word *w, uint32_t from, uint32_t until)
 /* Score the documents of a window. order[0..n): words of the window, the lowest bound first. */
 static void search_window(search *s, word **order, uint32_t n, uint32_t from, uint32_t until)
 {
-    uint32_t essential = 0; /* order[essential..n) propose documents; the split holds for the whole window. */
+    /* order[essential..n) propose documents; the split holds for the whole window. */
+    uint32_t essential = 0;
 
     memset(s->sums, 0, s->query->n * sizeof *s->sums);
     for (; essential < n; essential++) {
         s->sums[order[essential]->place] = order[essential]->window_bound;
         if (!hopeless(s, total(s), from)) break;
     }
-    for (uint32_t i = essential; i < n; i++) order[i]->doc = ql_cursor_seek(&order[i]->cursor, from);
+    for (uint32_t i = essential; i < n; i++)
+        order[i]->doc = ql_cursor_seek(&order[i]->cursor, from);
     for (;;) {
         uint32_t doc = QL_NONE;
         int admitted;
@@ -315,7 +323,8 @@ static void search_window(search *s, word **order, uint32_t n, uint32_t from, ui
             }
         }
         if (!admitted) continue;
-        for (uint32_t i = essential; i > 0 && !hopeless(s, total(s), doc); i--) { /* The highest bound first. */
+        /* The highest bound first. */
+        for (uint32_t i = essential; i > 0 && !hopeless(s, total(s), doc); i--) {
             word *w = order[i - 1];
             s->sums[w->place] = ql_cursor_seek(&w->cursor, doc) == doc ? score_here(s, w, doc) : 0;
         }
@@ -323,7 +332,8 @@ static void search_window(search *s, word **order, uint32_t n, uint32_t from, ui
     }
 }
 
-/* The words of the window that starts at doc, by bound; *end is where it ends, *sum the bound of all together. */
+/* The words of the window that starts at doc, by bound; *end is where it ends, *sum the bound of
+ * all together. */
 static uint32_t open_window(search *s, word **order, uint32_t doc, uint32_t *end, double *sum)
 {
     uint32_t n = 0;
@@ -335,7 +345,8 @@ static uint32_t open_window(search *s, word **order, uint32_t doc, uint32_t *end
         w->window_bound = block_bound(s, w, doc, end);
         s->sums[w->place] = w->window_bound;
         if (w->window_bound <= 0) continue;
-        for (at = n++; at > 0 && order[at - 1]->window_bound > w->window_bound; at--) order[at] = order[at - 1];
+        for (at = n++; at > 0 && order[at - 1]->window_bound > w->window_bound; at--)
+            order[at] = order[at - 1];
         order[at] = w;
     }
     *sum = total(s);
@@ -356,7 +367,8 @@ static int search_any(search *s)
 
         if (s->found == s->query->k && doc >= group_end) {
             memset(s->sums, 0, s->query->n * sizeof *s->sums);
-            for (uint32_t i = 0; i < s->n; i++) s->sums[s->list[i].place] = group_bound(s, &s->list[i], doc, &end);
+            for (uint32_t i = 0; i < s->n; i++)
+                s->sums[s->list[i].place] = group_bound(s, &s->list[i], doc, &end);
             sum = total(s);
             if (hopeless(s, sum, doc)) {
                 doc = end + 1;
@@ -386,14 +398,16 @@ static int positions_of(search *s, uint32_t which, uint32_t slot, uint32_t *coun
 
     QL_TRY(cursor->status);
     if (frequency > (uint64_t)(cursor->positions_end - cursor->positions)) return QL_E_CORRUPT;
-    QL_TRY(ql_words_grow((void **)&s->positions[slot], &s->positions_capacity[slot], frequency, sizeof(uint32_t)));
+    QL_TRY(ql_words_grow((void **)&s->positions[slot], &s->positions_capacity[slot], frequency,
+                         sizeof(uint32_t)));
     *count = frequency;
     return ql_cursor_positions(cursor, s->positions[slot]);
 }
 
-/* Keep of starts[] those after which the word stands `shift` places later; returns how many are left. */
-static uint32_t keep_followed(uint32_t *starts, uint32_t count, const uint32_t *later, uint32_t later_count,
-                              uint32_t shift)
+/* Keep of starts[] those after which the word stands `shift` places later; returns how many are
+ * left. */
+static uint32_t keep_followed(uint32_t *starts, uint32_t count, const uint32_t *later,
+                              uint32_t later_count, uint32_t shift)
 {
     uint32_t kept = 0;
     uint32_t j = 0;
@@ -421,7 +435,8 @@ static int holds_phrase(search *s, int *holds)
     return QL_OK;
 }
 
-/* Score one proposed document; *next is where the next one worth proposing may stand, at least doc + 1. */
+/* Score one proposed document; *next is where the next one worth proposing may stand, at least doc
+ * + 1. */
 static int try_document(search *s, uint32_t doc, int every, uint32_t *next)
 {
     uint32_t end = s->words->header.documents - 1;
@@ -472,11 +487,13 @@ static int search_all(search *s)
 /* The first document from `from` on whose node is at least `node`; documents if there is none. */
 static uint32_t document_of(const uint32_t *nodes, uint32_t from, uint32_t documents, uint32_t node)
 {
-    uint64_t high = (uint64_t)from + (node > nodes[from] ? node - nodes[from] : 0); /* Nodes ascend strictly. */
+    /* Nodes ascend strictly. */
+    uint64_t high = (uint64_t)from + (node > nodes[from] ? node - nodes[from] : 0);
     uint32_t low = from;
 
     if (high >= documents) high = documents;
-    else if (nodes[high] == node) return (uint32_t)high; /* No node between was left out: the usual case. */
+    /* No node between was left out: the usual case. */
+    else if (nodes[high] == node) return (uint32_t)high;
     while (low < high) {
         uint32_t middle = low + (uint32_t)(high - low) / 2;
         if (nodes[middle] < node) low = middle + 1;
@@ -527,8 +544,8 @@ static int open_words(search *s, int *missing, uint64_t *postings)
     for (uint32_t i = 0; i < query->n; i++) {
         word *w = &s->list[s->n];
         uint32_t term;
-        QL_TRY(ql_words_find(s->words, query->texts + query->offsets[i], query->offsets[i + 1] - query->offsets[i],
-                             &term));
+        QL_TRY(ql_words_find(s->words, query->texts + query->offsets[i],
+                             query->offsets[i + 1] - query->offsets[i], &term));
         *missing |= term == QL_NONE;
         if (term == QL_NONE) continue;
         QL_TRY(ql_cursor_open(s->words, term, &w->cursor));
@@ -594,14 +611,16 @@ static int query_is_sound(const ql_words_query *q)
 }
 
 int ql_words_search(const ql_words *const *segments, const uint64_t *const *live, uint32_t n,
-                    const ql_words_query *query, uint32_t *nodes, float *scores, uint32_t *found, ql_cost *cost)
+                    const ql_words_query *query, uint32_t *nodes, float *scores, uint32_t *found,
+                    ql_cost *cost)
 {
     search s = {.query = query, .nodes = nodes, .scores = scores, .cost = cost};
     int status = QL_OK;
 
     if (!query_is_sound(query) || *found > query->k) return QL_E_INVALID;
     for (uint32_t i = 0; i < n; i++)
-        if (query->mode == QL_WORDS_PHRASE && !ql_words_has_positions(segments[i])) return QL_E_INVALID;
+        if (query->mode == QL_WORDS_PHRASE && !ql_words_has_positions(segments[i]))
+            return QL_E_INVALID;
     s.c0 = query->k1 * (1 - query->b);
     s.c1 = query->k1 * query->b / query->length_mean;
     for (s.found = 0; s.found < *found;) offer(&s, nodes[s.found], scores[s.found]);

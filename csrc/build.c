@@ -1,36 +1,43 @@
 /* build.c: linking new slots into the graph of neighbours, a batch at a time.
  *
  * Slots are linked in batches of up to 1,024, in slot order.  A batch has four steps:
- *   1. seek     rows are coded (codes.c); then every slot looks for its nearest ones: a walk through the graph as it stood before the batch, and
- *               plain scores against all of the batch.  The second part makes the result as good as linking one by
- *               one, whatever the order of arrival: a new cluster that comes in one batch is linked within itself.
- *               Of what is found, a diverse selection becomes the slot's list (below).
+ *   1. seek     rows are coded (codes.c); then every slot looks for its nearest ones: a walk
+ * through the graph as it stood before the batch, and plain scores against all of the batch.  The
+ * second part makes the result as good as linking one by one, whatever the order of arrival: a new
+ * cluster that comes in one batch is linked within itself. Of what is found, a diverse selection
+ * becomes the slot's list (below).
  *   2. settle   (one thread) equal rows are chained, lists are written, every slot gets its parent.
  *   3. group    (one thread) the reverse links are sorted by target.
- *   4. answer   every target takes its new in-links into its list, or selects again when the list is full.
- * Steps 1 and 4 run on any number of threads: in step 1 nobody writes, in step 4 each list has one writer.  The
- * result does not depend on the number of threads, and needs no locks beside readers.
+ *   4. answer   every target takes its new in-links into its list, or selects again when the list
+ * is full. Steps 1 and 4 run on any number of threads: in step 1 nobody writes, in step 4 each list
+ * has one writer.  The result does not depend on the number of threads, and needs no locks beside
+ * readers.
  *
- * Selection (diversity rule of HNSW and DiskANN): nearest first, a candidate is dropped when some selected slot is
- * ALPHA times closer to it than the base is.  Equal distances count as dropped, so that near-copies do not fill a
- * list.  A full list is cut to three quarters, which makes selecting again rare.
+ * Selection (diversity rule of HNSW and DiskANN): nearest first, a candidate is dropped when some
+ * selected slot is ALPHA times closer to it than the base is.  Equal distances count as dropped, so
+ * that near-copies do not fill a list.  A full list is cut to three quarters, which makes selecting
+ * again rare.
  *
- * Parents: slot s > 0 has a parent, at first a p < s, whose list holds s; selection keeps the children of its base before
- * it looks at anything else.  A slot takes at most degree/2 children, so lists always have room for links that
- * are there because they are good.  There are fewer children than slots, so some slot always has room.
+ * Parents: slot s > 0 has a parent, at first a p < s, whose list holds s; selection keeps the
+ * children of its base before it looks at anything else.  A slot takes at most degree/2 children,
+ * so lists always have room for links that are there because they are good.  There are fewer
+ * children than slots, so some slot always has room.
  *
- * Sweeping: slots that died go on routing, and every search pays for them.  A sweep takes them out of all lists, as
- * FreshDiskANN does (Singh et al. 2021, arXiv:2105.09613): a list that held some of them is selected again from what
- * remains and from the lists of those that went.
- *   1. mark     (one thread) slots that died at or before `commit`; not slot 0, nor the first of a chain with others alive.
- *   2. adopt    (one thread) a slot whose parent goes gets a parent in another tree of the forest that is left: a
- *               neighbour, else any.  A tree of m slots has m - 1 children and room for m * degree/2, so the tree of
- *               slot 0 always has room, and in the end it is the only one.  The new links are made as in steps 3 and 4.
- *   3. clean    every list with a marked slot is selected again.  Threads write their own lists and read lists of
- *               marked slots, which nobody writes: no locks, and the same result for any number of threads.
- *   4. remove   (one thread) marked slots leave their chains, and their lists are replaced by LINK_REMOVED.
- * A search of a snapshot that may still see a marked slot does not trust the walk: `swept` is stored before the first
- * list changes and read after the walk (near.c). */
+ * Sweeping: slots that died go on routing, and every search pays for them.  A sweep takes them out
+ * of all lists, as FreshDiskANN does (Singh et al. 2021, arXiv:2105.09613): a list that held some
+ * of them is selected again from what remains and from the lists of those that went.
+ *   1. mark     (one thread) slots that died at or before `commit`; not slot 0, nor the first of a
+ * chain with others alive.
+ *   2. adopt    (one thread) a slot whose parent goes gets a parent in another tree of the forest
+ * that is left: a neighbour, else any.  A tree of m slots has m - 1 children and room for m *
+ * degree/2, so the tree of slot 0 always has room, and in the end it is the only one.  The new
+ * links are made as in steps 3 and 4.
+ *   3. clean    every list with a marked slot is selected again.  Threads write their own lists and
+ * read lists of marked slots, which nobody writes: no locks, and the same result for any number of
+ * threads.
+ *   4. remove   (one thread) marked slots leave their chains, and their lists are replaced by
+ * LINK_REMOVED. A search of a snapshot that may still see a marked slot does not trust the walk:
+ * `swept` is stored before the first list changes and read after the walk (near.c). */
 #include "index.h"
 
 #include <string.h>
@@ -44,7 +51,9 @@
 #define THREADS_MAX 64u
 #define TOGETHER 8u                     /* selected slots compared with a candidate at a time */
 #define TAKE 24u                        /* work items taken at a time by a thread */
-#define CANDIDATES(degree) (3 * (degree)) /* of a list that is selected again; more made sweeping slower and nothing better */
+#define CANDIDATES(degree)                                                                         \
+    (3 * (degree)) /* of a list that is selected again; more made sweeping slower and nothing      \
+                      better */
 
 typedef struct worker {
     struct batch *batch;
@@ -69,7 +78,8 @@ typedef struct batch {
     uint32_t group_count;
     uint32_t room;       /* slots below this one have no room for children */
     uint8_t *gone;       /* sweep: per slot, it is taken out */
-    uint32_t *top;       /* sweep: per slot, some slot further up its tree of parents; of the uppermost, itself */
+    /* sweep: per slot, some slot further up its tree of parents; of the uppermost, itself */
+    uint32_t *top;
     uint32_t covered;    /* sweep: slots in the index */
     _Atomic uint32_t next;
     void (*step)(worker *self, uint32_t item);
@@ -78,11 +88,13 @@ typedef struct batch {
     worker workers[THREADS_MAX];
 } batch;
 
-/* Is some selected slot so much closer to the candidate than the base is, that the candidate is reached through it? */
+/* Is some selected slot so much closer to the candidate than the base is, that the candidate is
+ * reached through it? */
 static int is_reached(const worker *self, candidate c, const uint32_t *selected, uint32_t n)
 {
     const ql_hnsw *index = self->batch->index;
-    float alpha = index->vectors->metric == QL_DOT ? 1 : ALPHA; /* Minus a dot product has no zero to scale from. */
+    /* Minus a dot product has no zero to scale from. */
+    float alpha = index->vectors->metric == QL_DOT ? 1 : ALPHA;
     float distances[TOGETHER];
     coded aim = {.code = self->other};
 
@@ -96,8 +108,10 @@ static int is_reached(const worker *self, candidate c, const uint32_t *selected,
     return 0;
 }
 
-/* From n candidates, nearest first, add a diverse choice to the `kept` slots that stand in selected already. */
-static uint32_t choose(const worker *self, const candidate *candidates, uint32_t n, uint32_t *selected, uint32_t kept)
+/* From n candidates, nearest first, add a diverse choice to the `kept` slots that stand in selected
+ * already. */
+static uint32_t choose(const worker *self, const candidate *candidates, uint32_t n,
+                       uint32_t *selected, uint32_t kept)
 {
     const ql_hnsw *index = self->batch->index;
     uint32_t count = kept;
@@ -141,13 +155,15 @@ static void seek(worker *self, uint32_t item)
         for (; n < DEGREE_MAX && at < work->from + work->n; at++)
             if (at != slot) slots[n++] = at;
         index_distances(index, &self->walk->aim, 0, slots, n, distances);
-        for (uint32_t i = 0; i < n; i++) beam_add(self->walk, index->ef_construction, distances[i], slots[i]);
+        for (uint32_t i = 0; i < n; i++)
+            beam_add(self->walk, index->ef_construction, distances[i], slots[i]);
     }
     work->twins[item] = QL_NONE;
     for (uint32_t i = 0; i < self->walk->count; i++) {
         uint32_t other = self->walk->beam[i].slot;
         if (other > slot || other >= work->twins[item]) continue;
-        if (memcmp(row_at(vectors, other), row_at(vectors, slot), vectors->dim * sizeof(float)) == 0)
+        if (memcmp(row_at(vectors, other), row_at(vectors, slot), vectors->dim * sizeof(float)) ==
+            0)
             work->twins[item] = other;
     }
     work->counts[item] = 0;
@@ -160,14 +176,16 @@ static void seek(worker *self, uint32_t item)
 /* The first slot with the same row. */
 static uint32_t original(const batch *work, uint32_t slot)
 {
-    while (slot >= work->from && work->twins[slot - work->from] != QL_NONE) slot = work->twins[slot - work->from];
+    while (slot >= work->from && work->twins[slot - work->from] != QL_NONE)
+        slot = work->twins[slot - work->from];
     if (slot < work->from && is_duplicate(work->index, slot)) slot = work->index->parent[slot];
     return slot;
 }
 
 static void link_store(ql_hnsw *index, uint32_t slot, uint32_t i, uint32_t to)
 {
-    atomic_store_explicit(&index->links[(size_t)slot * index->degree + i], to, memory_order_release);
+    atomic_store_explicit(&index->links[(size_t)slot * index->degree + i], to,
+                          memory_order_release);
 }
 
 static void chain_to(ql_hnsw *index, uint32_t slot, uint32_t first)
@@ -175,7 +193,8 @@ static void chain_to(ql_hnsw *index, uint32_t slot, uint32_t first)
     uint32_t next = atomic_load_explicit(&index->chain[first], memory_order_relaxed);
 
     index->parent[slot] = first;
-    for (uint32_t i = 0; i < index->degree; i++) link_store(index, slot, i, i ? QL_NONE : LINK_DUPLICATE);
+    for (uint32_t i = 0; i < index->degree; i++)
+        link_store(index, slot, i, i ? QL_NONE : LINK_DUPLICATE);
     atomic_store_explicit(&index->chain[slot], next, memory_order_release);
     atomic_store_explicit(&index->chain[first], slot, memory_order_release);
 }
@@ -186,7 +205,8 @@ static uint32_t parent_for(batch *work, uint32_t slot, const uint32_t *selected,
     ql_hnsw *index = work->index;
 
     for (uint32_t i = 0; i < count; i++)
-        if (selected[i] < slot && index->children[selected[i]] < index->degree / 2) return selected[i];
+        if (selected[i] < slot && index->children[selected[i]] < index->degree / 2)
+            return selected[i];
     while (work->room < slot && (index->children[work->room] >= index->degree / 2 ||
                                  is_duplicate(index, work->room) || is_removed(index, work->room)))
         work->room++;
@@ -213,7 +233,8 @@ static void settle(batch *work, uint32_t item)
         if (j == count && to != slot) selected[count++] = to;
     }
     atomic_store_explicit(&index->chain[slot], QL_NONE, memory_order_release);
-    for (uint32_t i = 0; i < index->degree; i++) link_store(index, slot, i, i < count ? selected[i] : QL_NONE);
+    for (uint32_t i = 0; i < index->degree; i++)
+        link_store(index, slot, i, i < count ? selected[i] : QL_NONE);
     index->parent[slot] = QL_NONE;
     if (slot) {
         parent = parent_for(work, slot, selected, count);
@@ -222,13 +243,15 @@ static void settle(batch *work, uint32_t item)
         work->edges[work->edge_count++] = (uint64_t)parent << 32 | slot;
     }
     for (uint32_t i = 0; i < count; i++)
-        if (selected[i] != parent || !slot) work->edges[work->edge_count++] = (uint64_t)selected[i] << 32 | slot;
+        if (selected[i] != parent || !slot)
+            work->edges[work->edge_count++] = (uint64_t)selected[i] << 32 | slot;
 }
 
 /* ---- step 4 ---- */
 
 /* Select again among the n candidates of base, its children first. */
-static uint32_t choose_again(worker *self, uint32_t base, candidate *candidates, uint32_t n, uint32_t *selected)
+static uint32_t choose_again(worker *self, uint32_t base, candidate *candidates, uint32_t n,
+                             uint32_t *selected)
 {
     const ql_hnsw *index = self->batch->index;
     uint32_t slots[DEGREE_MAX];
@@ -268,7 +291,8 @@ static void answer(worker *self, uint32_t item)
     while (at < end) {
         uint32_t have = 0;
         uint32_t count;
-        while (have < index->degree && (selected[have] = link_at(index, base, have)) != QL_NONE) have++;
+        while (have < index->degree && (selected[have] = link_at(index, base, have)) != QL_NONE)
+            have++;
         for (count = 0; count < have; count++) self->candidates[count].slot = selected[count];
         for (; at < end && count < 2 * index->degree; at++) {
             uint32_t source = (uint32_t)work->edges[at];
@@ -277,11 +301,13 @@ static void answer(worker *self, uint32_t item)
             if (j == count) self->candidates[count++].slot = source;
         }
         if (count <= index->degree) {
-            for (uint32_t i = have; i < count; i++) link_store(index, base, i, self->candidates[i].slot);
+            for (uint32_t i = have; i < count; i++)
+                link_store(index, base, i, self->candidates[i].slot);
             continue;
         }
         count = choose_again(self, base, self->candidates, count, selected);
-        for (uint32_t i = 0; i < index->degree; i++) link_store(index, base, i, i < count ? selected[i] : QL_NONE);
+        for (uint32_t i = 0; i < index->degree; i++)
+            link_store(index, base, i, i < count ? selected[i] : QL_NONE);
     }
 }
 
@@ -295,7 +321,8 @@ static void *work_on(void *argument)
     for (;;) {
         uint32_t item = atomic_fetch_add(&work->next, TAKE);
         if (item >= work->items) return NULL;
-        for (uint32_t end = item + TAKE; item < end && item < work->items; item++) work->step(self, item);
+        for (uint32_t end = item + TAKE; item < end && item < work->items; item++)
+            work->step(self, item);
     }
 }
 
@@ -321,7 +348,8 @@ static void group(batch *work)
     order_keys(work->edges, work->edge_count);
     work->group_count = 0;
     for (uint32_t i = 0; i < work->edge_count; i++)
-        if (i == 0 || work->edges[i] >> 32 != work->edges[i - 1] >> 32) work->groups[work->group_count++] = i;
+        if (i == 0 || work->edges[i] >> 32 != work->edges[i - 1] >> 32)
+            work->groups[work->group_count++] = i;
 }
 
 static void walks_give(batch *work)
@@ -416,7 +444,8 @@ int ql_hnsw_extend(ql_hnsw *index, uint32_t until, uint32_t threads)
     if (until > atomic_load(&index->covered)) {
         batch *work = batch_make(index, threads ? threads : 1);
         if (!work) status = QL_E_MEMORY;
-        while (status == QL_OK && atomic_load(&index->covered) < until) status = link_batch(work, until);
+        while (status == QL_OK && atomic_load(&index->covered) < until)
+            status = link_batch(work, until);
         batch_free(work);
     }
     pthread_mutex_unlock(&index->writer);
@@ -484,14 +513,16 @@ static void adopt(batch *work)
     for (uint32_t slot = 0; slot < work->covered; slot++) {
         if (work->gone[slot] && !is_duplicate(index, slot)) index->children[index->parent[slot]]--;
         work->top[slot] = slot;
-        if (slot && stays_linked(work, slot) && !work->gone[index->parent[slot]]) work->top[slot] = index->parent[slot];
+        if (slot && stays_linked(work, slot) && !work->gone[index->parent[slot]])
+            work->top[slot] = index->parent[slot];
     }
     for (uint32_t slot = 1; slot < work->covered; slot++) {
         if (!stays_linked(work, slot) || work->top[slot] != slot) continue;
         uint32_t parent = adopter_in_list(work, slot, slot);
         if (parent == QL_NONE) parent = adopter_in_list(work, index->parent[slot], slot);
         while (parent == QL_NONE && (!stays_linked(work, work->room) ||
-                                     index->children[work->room] >= index->degree / 2)) work->room++;
+                                     index->children[work->room] >= index->degree / 2))
+            work->room++;
         for (uint32_t any = work->room; parent == QL_NONE; any++) {
             assert(any < work->covered); /* The tree of slot 0 has room. */
             if (may_adopt(work, any, slot)) parent = any;
@@ -504,9 +535,10 @@ static void adopt(batch *work)
     edges_link(work);
 }
 
-/* Add a slot to the candidates, unless it is there or is to go; those that go from lists of slots that went are looked
- * through once more. */
-static uint32_t candidates_add(const worker *self, uint32_t base, uint32_t slot, uint32_t count, int deeper)
+/* Add a slot to the candidates, unless it is there or is to go; those that go from lists of slots
+ * that went are looked through once more. */
+static uint32_t candidates_add(const worker *self, uint32_t base, uint32_t slot, uint32_t count,
+                               int deeper)
 {
     const batch *work = self->batch;
 
@@ -543,7 +575,8 @@ static void clean(worker *self, uint32_t base)
     for (uint32_t i = 0; i < have; i++)
         if (work->gone[selected[i]]) count = candidates_add(self, base, selected[i], count, 2);
     count = choose_again(self, base, self->candidates, count, selected);
-    for (uint32_t i = 0; i < index->degree; i++) link_store(index, base, i, i < count ? selected[i] : QL_NONE);
+    for (uint32_t i = 0; i < index->degree; i++)
+        link_store(index, base, i, i < count ? selected[i] : QL_NONE);
 }
 
 static void drop_marked(batch *work)
@@ -559,10 +592,12 @@ static void drop_marked(batch *work)
     }
     for (uint32_t slot = 0; slot < work->covered; slot++) {
         if (!work->gone[slot]) continue;
-        if (!is_duplicate(index, slot)) atomic_store(&index->chain[slot], QL_NONE); /* Others still lead on. */
+        /* Others still lead on. */
+        if (!is_duplicate(index, slot)) atomic_store(&index->chain[slot], QL_NONE);
         index->children[slot] = 0;
         index->parent[slot] = QL_NONE;
-        for (uint32_t i = 0; i < index->degree; i++) link_store(index, slot, i, i ? QL_NONE : LINK_REMOVED);
+        for (uint32_t i = 0; i < index->degree; i++)
+            link_store(index, slot, i, i ? QL_NONE : LINK_REMOVED);
     }
 }
 
@@ -578,7 +613,8 @@ static void sweep(batch *work, uint64_t commit, uint32_t marked)
     router_refresh(index);
 }
 
-int ql_hnsw_sweep(ql_hnsw *index, uint64_t commit, uint32_t threads, uint32_t least, uint32_t *removed)
+int ql_hnsw_sweep(ql_hnsw *index, uint64_t commit, uint32_t threads, uint32_t least,
+                  uint32_t *removed)
 {
     batch *work = NULL;
     int status = QL_E_MEMORY;

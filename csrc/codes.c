@@ -1,29 +1,35 @@
 /* codes.c: rows as one byte per component, scored with integers.
  *
- * A row is scaled to length 1, rotated, and every component is rounded to one of 255 steps.  The rotation is what
- * makes one fixed range fit all data: after it the components of any vector of d dimensions look like draws from a
- * normal distribution of variance 1/d, so there is nothing to train and nothing that drifts as data arrive (the
- * uniform scalar quantiser on a random rotation; compare RaBitQ, arXiv:2405.12497, which keeps one bit of it).
+ * A row is scaled to length 1, rotated, and every component is rounded to one of 255 steps.  The
+ * rotation is what makes one fixed range fit all data: after it the components of any vector of d
+ * dimensions look like draws from a normal distribution of variance 1/d, so there is nothing to
+ * train and nothing that drifts as data arrive (the uniform scalar quantiser on a random rotation;
+ * compare RaBitQ, arXiv:2405.12497, which keeps one bit of it).
  *
- * Rotation: twice (random signs, Walsh-Hadamard transform of the first p components, random signs, transform of the
- * last p), p the largest power of two <= d.  Orthogonal, so dot products stay; d log d additions; no matrix.
+ * Rotation: twice (random signs, Walsh-Hadamard transform of the first p components, random signs,
+ * transform of the last p), p the largest power of two <= d.  Orthogonal, so dot products stay; d
+ * log d additions; no matrix.
  *
- * Layout of a code: two planes of nibbles.  A component is a byte, u = 128 + step.  Byte j of the first plane, the hot
- * one, has the upper four bits of component j in its low nibble and those of component j + ceil(d/2) in its high
- * nibble; the second plane, the warm one, has the lower four bits of both.  Planes are filled with zeros up to
- * a multiple of 64; except for cosine the last four bytes of the hot plane are the row's norm as a float.
+ * Layout of a code: two planes of nibbles.  A component is a byte, u = 128 + step.  Byte j of the
+ * first plane, the hot one, has the upper four bits of component j in its low nibble and those of
+ * component j + ceil(d/2) in its high nibble; the second plane, the warm one, has the lower four
+ * bits of both.  Planes are filled with zeros up to a multiple of 64; except for cosine the last
+ * four bytes of the hot plane are the row's norm as a float.
  *
- * A search is bound by the cache lines it waits for, and the hot plane alone is half of them: the walk of a query reads
- * that, and the few places it comes back with are scored again with both (near.c).  Building reads both.
+ * A search is bound by the cache lines it waits for, and the hot plane alone is half of them: the
+ * walk of a query reads that, and the few places it comes back with are scored again with both
+ * (near.c).  Building reads both.
  *
  * A query has signed bytes, zero where a code has no component.  Then
  *     16 * sum(query * hot) + sum(query * warm) - 128 * sum(query)
- * is the exact integer dot product of both roundings: every instruction set gives the same number, and so the
- * same walk and the same index file.  Its error as a cosine is about 0.0007 at d = 384, from the hot plane 0.007: text
- * embeddings have gaps of 0.005 to 0.02 between their ten nearest, which near.c scores from the stored floats.
+ * is the exact integer dot product of both roundings: every instruction set gives the same number,
+ * and so the same walk and the same index file.  Its error as a cosine is about 0.0007 at d = 384,
+ * from the hot plane 0.007: text embeddings have gaps of 0.005 to 0.02 between their ten nearest,
+ * which near.c scores from the stored floats.
  *
- * The float64 sums at the end are those scores.  Component i goes to lane i % 16; lanes are folded in halves.  A
- * product of two floats is exact in float64, so a fused multiply-add gives the same bits. */
+ * The float64 sums at the end are those scores.  Component i goes to lane i % 16; lanes are folded
+ * in halves.  A product of two floats is exact in float64, so a fused multiply-add gives the same
+ * bits. */
 #include "codes.h"
 
 #include <float.h>
@@ -44,7 +50,8 @@ static uint32_t half_of(uint32_t dim)
 
 uint32_t code_bytes_for(uint32_t dim, int metric)
 {
-    return 2 * ((half_of(dim) + (metric == QL_COSINE ? 0 : (uint32_t)sizeof(float)) + 63) / 64 * 64);
+    return 2 *
+           ((half_of(dim) + (metric == QL_COSINE ? 0 : (uint32_t)sizeof(float)) + 63) / 64 * 64);
 }
 
 /* splitmix64: the signs of a store depend on its seed alone. */
@@ -69,7 +76,8 @@ int coder_make(uint32_t dim, int metric, uint64_t seed, coder *made)
     while (made->block * 2 <= dim) made->block *= 2;
     made->signs = ql_alloc((size_t)2 * ROUNDS * made->block, sizeof *made->signs);
     if (!made->signs) return QL_E_MEMORY;
-    for (uint32_t i = 0; i < 2 * ROUNDS * made->block; i++) made->signs[i] = random_next(&state) >> 63 ? 1.0f : -1.0f;
+    for (uint32_t i = 0; i < 2 * ROUNDS * made->block; i++)
+        made->signs[i] = random_next(&state) >> 63 ? 1.0f : -1.0f;
     return QL_OK;
 }
 
@@ -98,7 +106,8 @@ static void rotate(const coder *with, const float *row, double norm, float *x)
 static int32_t stepped(float x)
 {
     x *= STEPS / RANGE;
-    return 128 + rounded(x > STEPS ? STEPS : x >= -STEPS ? x : -STEPS); /* A damaged row may hold NaN. */
+    /* A damaged row may hold NaN. */
+    return 128 + rounded(x > STEPS ? STEPS : x >= -STEPS ? x : -STEPS);
 }
 
 void code_row(const coder *with, const float *row, float *room, uint8_t *code)
@@ -158,12 +167,13 @@ void code_as_query(const coder *with, const uint8_t *code, coded *aim)
     memset(aim->code + with->plane + high, 0, with->plane - high);
     aim->sum = sum;
     aim->norm = 1;
-    if (with->metric != QL_COSINE) memcpy(&aim->norm, code + with->plane - sizeof aim->norm, sizeof aim->norm);
+    if (with->metric != QL_COSINE)
+        memcpy(&aim->norm, code + with->plane - sizeof aim->norm, sizeof aim->norm);
     aim->step = RANGE / STEPS * (RANGE / STEPS) / (float)with->dim;
 }
 
-void code_distances(const coder *with, const coded *aim, int hot, const uint8_t *const *codes, uint32_t n,
-                    float *distances)
+void code_distances(const coder *with, const coded *aim, int hot, const uint8_t *const *codes,
+                    uint32_t n, float *distances)
 {
     const ql_kernels *kernels = ql_kernels_active();
     int32_t sums[CODES_AT_ONCE];
@@ -195,18 +205,20 @@ static int32_t plane_sum(const int8_t *query, uint32_t plane, const uint8_t *byt
 {
     int32_t sum = 0;
 
-    for (uint32_t j = 0; j < plane; j++) sum += query[j] * (bytes[j] & 15) + query[plane + j] * (bytes[j] >> 4);
+    for (uint32_t j = 0; j < plane; j++)
+        sum += query[j] * (bytes[j] & 15) + query[plane + j] * (bytes[j] >> 4);
     return sum;
 }
 
-void ql_code_rows_portable(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out)
+void ql_code_rows_portable(const int8_t *query, uint32_t plane, const uint8_t *const *rows,
+                           uint32_t n, int32_t *out)
 {
     for (uint32_t i = 0; i < n; i++)
         out[i] = 16 * plane_sum(query, plane, rows[i]) + plane_sum(query, plane, rows[i] + plane);
 }
 
-void ql_code_hot_rows_portable(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n,
-                               int32_t *out)
+void ql_code_hot_rows_portable(const int8_t *query, uint32_t plane, const uint8_t *const *rows,
+                               uint32_t n, int32_t *out)
 {
     for (uint32_t i = 0; i < n; i++) out[i] = plane_sum(query, plane, rows[i]);
 }
@@ -218,7 +230,8 @@ static double folded(double *lanes)
     return lanes[0];
 }
 
-void ql_exact_dot_portable(const float *query, const float *row, uint32_t dim, double *dot, double *square)
+void ql_exact_dot_portable(const float *query, const float *row, uint32_t dim, double *dot,
+                           double *square)
 {
     double dots[EXACT_LANES] = {0};
     double squares[EXACT_LANES] = {0};

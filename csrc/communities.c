@@ -1,18 +1,23 @@
-/* communities.c: groups that hold together more than chance: Leiden for modularity, and label propagation.
+/* communities.c: groups that hold together more than chance: Leiden for modularity, and label
+ * propagation.
  *
- * Leiden (Traag, Waltman, van Eck 2019).  Three phases per level: vertices move to the neighbouring community of the best gain,
- * driven by a queue of those whose neighbourhood changed; each community is then refined, from single vertices, by merges inside
- * it only; the refined groups become the vertices of the next level, which starts from the unrefined communities.  Merges
+ * Leiden (Traag, Waltman, van Eck 2019).  Three phases per level: vertices move to the neighbouring
+ * community of the best gain, driven by a queue of those whose neighbourhood changed; each
+ * community is then refined, from single vertices, by merges inside it only; the refined groups
+ * become the vertices of the next level, which starts from the unrefined communities.  Merges
  * follow edges, so every community is connected: what Louvain does not promise.
- * Different here: refinement takes the best gain instead of drawing by exp(gain / theta).  It is repeatable, and two iterations
- * end within a few thousandths of the modularity of the drawn form (bench/graph_algorithms.py).
+ * Different here: refinement takes the best gain instead of drawing by exp(gain / theta).  It is
+ * repeatable, and two iterations end within a few thousandths of the modularity of the drawn form
+ * (bench/graph_algorithms.py).
  *
  * gain of v joining c, in units of 1 / m: toward(c) - resolution * strength(v) * total(c) / 2m
  *
- * Sums are float64.  A level holds its loops apart (`inner` weight of a merged vertex counts in its strength only).
+ * Sums are float64.  A level holds its loops apart (`inner` weight of a merged vertex counts in its
+ * strength only).
  *
- * Label propagation (Raghavan, Albert, Kumara 2007), asynchronous, in one random order per sweep; a vertex keeps its label while
- * that is among the heaviest.  Stops when a sweep changes fewer than 1 vertex in 1000. */
+ * Label propagation (Raghavan, Albert, Kumara 2007), asynchronous, in one random order per sweep; a
+ * vertex keeps its label while that is among the heaviest.  Stops when a sweep changes fewer than 1
+ * vertex in 1000. */
 #include <string.h>
 
 #include "internal.h"
@@ -64,8 +69,10 @@ static double weight_of(const level *g, uint64_t arc)
     return g->wide ? g->wide[arc] : g->narrow ? (double)g->narrow[arc] : 1.0;
 }
 
-/* Add up the weight from v to each community around it (by `groups`, within v's own label if inside). */
-static uint32_t look_around(leiden *s, const level *g, uint32_t v, const uint32_t *groups, int inside)
+/* Add up the weight from v to each community around it (by `groups`, within v's own label if
+ * inside). */
+static uint32_t look_around(leiden *s, const level *g, uint32_t v, const uint32_t *groups,
+                            int inside)
 {
     uint32_t found = 0;
     for (uint64_t a = g->offsets[v]; a < g->offsets[v + 1]; a++) {
@@ -198,7 +205,8 @@ static void owned_free(owned *o)
     *o = (owned){0};
 }
 
-/* The graph of the refined groups. Uses sizes as starts of groups and order as vertices by group. */
+/* The graph of the refined groups. Uses sizes as starts of groups and order as vertices by
+ * group. */
 static int aggregate(leiden *s, const level *g, uint32_t groups, owned *out, level *next)
 {
     const uint64_t arcs = g->offsets[g->n];
@@ -209,7 +217,8 @@ static int aggregate(leiden *s, const level *g, uint32_t groups, owned *out, lev
     out->weights = ql_alloc(arcs + 1, sizeof *out->weights);
     out->strengths = ql_alloc(groups, sizeof *out->strengths);
     out->labels = ql_alloc(groups, sizeof *out->labels);
-    if (!out->offsets || !out->targets || !out->weights || !out->strengths || !out->labels) return QL_E_MEMORY;
+    if (!out->offsets || !out->targets || !out->weights || !out->strengths || !out->labels)
+        return QL_E_MEMORY;
     memset(s->sizes, 0, g->n * sizeof *s->sizes);
     for (uint32_t v = 0; v < g->n; v++) s->sizes[s->refined[v]]++;
     for (uint32_t c = 0, sum = 0; c < groups; c++) {
@@ -240,11 +249,13 @@ static int aggregate(leiden *s, const level *g, uint32_t groups, owned *out, lev
     out->offsets[groups] = kept;
     s->edges += arcs;
     renumber(out->labels, groups, g->n, s->near);
-    *next = (level){groups, out->offsets, out->targets, NULL, out->weights, out->strengths, out->labels};
+    *next = (level){groups,       out->offsets,   out->targets, NULL,
+                    out->weights, out->strengths, out->labels};
     return QL_OK;
 }
 
-/* One iteration: improve labels of the first level; returns through *changed whether anything moved. */
+/* One iteration: improve labels of the first level; returns through *changed whether anything
+ * moved. */
 static int iterate(leiden *s, level *first, uint32_t *down, int *changed)
 {
     level g = *first;
@@ -300,8 +311,10 @@ static int leiden_open(leiden *s, uint32_t n, double resolution, uint64_t seed)
     s->sizes = ql_alloc(n, sizeof *s->sizes);
     s->refined = ql_alloc(n, sizeof *s->refined);
     s->waiting = ql_alloc(n, 1);
-    return s->totals && s->toward && s->near && s->queue && s->order && s->sizes && s->refined && s->waiting ? QL_OK
-                                                                                                              : QL_E_MEMORY;
+    return s->totals && s->toward && s->near && s->queue && s->order && s->sizes && s->refined &&
+                   s->waiting
+               ? QL_OK
+               : QL_E_MEMORY;
 }
 
 static void leiden_close(leiden *s)
@@ -316,11 +329,12 @@ static void leiden_close(leiden *s)
     ql_free(s->totals);
 }
 
-/* Communities of high modularity. weights: above 0, or NULL for ones; resolution above 0: higher gives smaller ones.
- * iterations: at most so many, fewer if one changes nothing; 0: until then.  labels (n): numbered in order of their smallest
- * vertices. quality: modularity, 0 without edges. */
-int ql_leiden(const ql_csr *graph, const float *weights, double resolution, uint32_t iterations, uint64_t seed,
-              uint32_t *labels, uint32_t *count, double *quality, ql_cost *cost)
+/* Communities of high modularity. weights: above 0, or NULL for ones; resolution above 0: higher
+ * gives smaller ones. iterations: at most so many, fewer if one changes nothing; 0: until then.
+ * labels (n): numbered in order of their smallest vertices. quality: modularity, 0 without
+ * edges. */
+int ql_leiden(const ql_csr *graph, const float *weights, double resolution, uint32_t iterations,
+              uint64_t seed, uint32_t *labels, uint32_t *count, double *quality, ql_cost *cost)
 {
     leiden s;
     int changed = 1;
@@ -350,9 +364,11 @@ done:
     return status;
 }
 
-/* Communities by spreading labels: fast, coarse. sweeps: made, at most sweeps_max. labels as in ql_leiden. */
-int ql_label_propagation(const ql_csr *graph, const float *weights, uint32_t sweeps_max, uint64_t seed, uint32_t *labels,
-                         uint32_t *count, uint32_t *sweeps, ql_cost *cost)
+/* Communities by spreading labels: fast, coarse. sweeps: made, at most sweeps_max. labels as in
+ * ql_leiden. */
+int ql_label_propagation(const ql_csr *graph, const float *weights, uint32_t sweeps_max,
+                         uint64_t seed, uint32_t *labels, uint32_t *count, uint32_t *sweeps,
+                         ql_cost *cost)
 {
     leiden s;
     uint64_t changes = graph->n;

@@ -1,17 +1,21 @@
-/* conductance.c: how well a set of vertices is held together against the rest: local sweeps, and the spectral gap.
+/* conductance.c: how well a set of vertices is held together against the rest: local sweeps, and
+ * the spectral gap.
  *
- * conductance of S = weight across / min(volume of S, volume of the rest); volume = sum of strengths
+ * conductance of S = weight across / min(volume of S, volume of the rest); volume = sum of
+ * strengths
  *
- * Sweep: personalised PageRank around the seeds by forward push (Andersen, Chung, Lang 2006): a vertex with residual of at
- * least epsilon * strength keeps alpha of it and hands the rest, half lazily, to its neighbours; then vertices in falling order of
- * p / strength, and the conductance of every prefix.  Work is at most volume(seeds' mass) / (epsilon * alpha) arcs whatever the
- * size of the graph; so the state is a hash table of the vertices touched, not a column per vertex.  Which prefix to believe is
- * the caller's choice: on knowledge graphs the best one is a whisker of two vertices unless a floor is set.
- * On return |p(v) - exact(v)| <= epsilon * strength(v).
+ * Sweep: personalised PageRank around the seeds by forward push (Andersen, Chung, Lang 2006): a
+ * vertex with residual of at least epsilon * strength keeps alpha of it and hands the rest, half
+ * lazily, to its neighbours; then vertices in falling order of p / strength, and the conductance of
+ * every prefix.  Work is at most volume(seeds' mass) / (epsilon * alpha) arcs whatever the size of
+ * the graph; so the state is a hash table of the vertices touched, not a column per vertex.  Which
+ * prefix to believe is the caller's choice: on knowledge graphs the best one is a whisker of two
+ * vertices unless a floor is set. On return |p(v) - exact(v)| <= epsilon * strength(v).
  *
- * Gap: lambda2 of the normalised Laplacian by Lanczos with full reorthogonalisation against the known first eigenvector
- * sqrt(strength); the largest eigenvalue of the small tridiagonal matrix comes from Sturm counts.  Few steps give an upper
- * bound of lambda2, tight when the gap is not minute.  Cheeger: lambda2 / 2 <= conductance of the best set <= sqrt(2 lambda2). */
+ * Gap: lambda2 of the normalised Laplacian by Lanczos with full reorthogonalisation against the
+ * known first eigenvector sqrt(strength); the largest eigenvalue of the small tridiagonal matrix
+ * comes from Sturm counts.  Few steps give an upper bound of lambda2, tight when the gap is not
+ * minute.  Cheeger: lambda2 / 2 <= conductance of the best set <= sqrt(2 lambda2). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +64,8 @@ static int grow(push *s)
         ql_free(table);
         return QL_E_MEMORY;
     }
-    for (uint32_t i = 0; i < s->waiting; i++) queue[i] = s->queue[(s->head + i) & (s->capacity - 1)];
+    for (uint32_t i = 0; i < s->waiting; i++)
+        queue[i] = s->queue[(s->head + i) & (s->capacity - 1)];
     ql_free(s->queue);
     ql_free(s->table);
     s->queue = queue;
@@ -78,7 +83,8 @@ static int touch(push *s, uint32_t vertex, uint32_t *position)
     const uint32_t slot = slot_of(s, vertex);
     if (!s->table[slot]) {
         const double degree = (double)(s->graph->offsets[vertex + 1] - s->graph->offsets[vertex]);
-        s->rows[s->count] = (touched){.vertex = vertex, .strength = s->strengths ? s->strengths[vertex] : degree};
+        s->rows[s->count] = (touched){.vertex = vertex,
+                                      .strength = s->strengths ? s->strengths[vertex] : degree};
         s->table[slot] = ++s->count;
     }
     *position = s->table[slot] - 1;
@@ -111,7 +117,8 @@ static int spread(push *s, double alpha, double epsilon, ql_cost *cost)
         s->rows[i].r = 0;
         QL_TRY(receive(s, row.vertex, (1 - alpha) / 2 * row.r, epsilon));
         for (uint64_t a = s->graph->offsets[row.vertex]; a < s->graph->offsets[row.vertex + 1]; a++)
-            QL_TRY(receive(s, s->graph->targets[a], share * (s->weights ? (double)s->weights[a] : 1.0), epsilon));
+            QL_TRY(receive(s, s->graph->targets[a],
+                           share * (s->weights ? (double)s->weights[a] : 1.0), epsilon));
         cost->edges += s->graph->offsets[row.vertex + 1] - s->graph->offsets[row.vertex];
         cost->hops++;
     }
@@ -128,9 +135,10 @@ static int by_density(const void *left, const void *right)
     return a->vertex < b->vertex ? -1 : a->vertex > b->vertex;
 }
 
-/* Conductance of every prefix of the sorted rows; rows without p are left out. Returns how many prefixes. */
-static uint32_t sweep(push *s, double volume_all, uint32_t *vertices, double *scores, double *volumes, double *conductances,
-                      ql_cost *cost)
+/* Conductance of every prefix of the sorted rows; rows without p are left out. Returns how many
+ * prefixes. */
+static uint32_t sweep(push *s, double volume_all, uint32_t *vertices, double *scores,
+                      double *volumes, double *conductances, ql_cost *cost)
 {
     double volume = 0;
     double across = 0;
@@ -141,8 +149,10 @@ static uint32_t sweep(push *s, double volume_all, uint32_t *vertices, double *sc
     for (uint32_t i = 0; i < kept; i++) {
         const touched *row = &s->rows[i];
         double inside = 0;
-        for (uint64_t a = s->graph->offsets[row->vertex]; a < s->graph->offsets[row->vertex + 1]; a++)
-            if (s->table[slot_of(s, s->graph->targets[a])]) inside += s->weights ? (double)s->weights[a] : 1.0;
+        for (uint64_t a = s->graph->offsets[row->vertex]; a < s->graph->offsets[row->vertex + 1];
+             a++)
+            if (s->table[slot_of(s, s->graph->targets[a])])
+                inside += s->weights ? (double)s->weights[a] : 1.0;
         cost->edges += s->graph->offsets[row->vertex + 1] - s->graph->offsets[row->vertex];
         s->table[slot_of(s, row->vertex)] = i + 1;
         volume += row->strength;
@@ -156,12 +166,14 @@ static uint32_t sweep(push *s, double volume_all, uint32_t *vertices, double *sc
     return kept;
 }
 
-/* Sweep around seeds. weights and strengths (n): both or neither; volume: sum of strengths of the whole graph.
- * alpha in (0, 1), epsilon above 0.  Outputs with room for n: vertices in sweep order, their mass, and per prefix its volume
- * and conductance (1 where a side is empty).  No loops.  QL_E_INVALID for no seeds or unknown ones. */
-int ql_conductance_sweep(const ql_csr *graph, const float *weights, const double *strengths, double volume,
-                         const uint32_t *seeds, uint32_t seeds_count, double alpha, double epsilon, uint32_t *vertices,
-                         double *scores, double *volumes, double *conductances, uint32_t *count, ql_cost *cost)
+/* Sweep around seeds. weights and strengths (n): both or neither; volume: sum of strengths of the
+ * whole graph. alpha in (0, 1), epsilon above 0.  Outputs with room for n: vertices in sweep order,
+ * their mass, and per prefix its volume and conductance (1 where a side is empty).  No loops.
+ * QL_E_INVALID for no seeds or unknown ones. */
+int ql_conductance_sweep(const ql_csr *graph, const float *weights, const double *strengths,
+                         double volume, const uint32_t *seeds, uint32_t seeds_count, double alpha,
+                         double epsilon, uint32_t *vertices, double *scores, double *volumes,
+                         double *conductances, uint32_t *count, ql_cost *cost)
 {
     push s = {.graph = graph, .weights = weights, .strengths = strengths};
     int status = QL_OK;
@@ -187,7 +199,8 @@ static double dot(const double *a, const double *b, uint32_t n)
     return sum;
 }
 
-/* Take the parts along each of `count` orthonormal rows out of x, twice: once is not enough in floating point. */
+/* Take the parts along each of `count` orthonormal rows out of x, twice: once is not enough in
+ * floating point. */
 static void orthogonalise(double *x, const double *basis, uint32_t count, uint32_t n)
 {
     for (int pass = 0; pass < 2; pass++)
@@ -199,17 +212,20 @@ static void orthogonalise(double *x, const double *basis, uint32_t count, uint32
 }
 
 /* y = D^-1/2 A D^-1/2 x; scale (n) = 1 / sqrt(strength), 0 for vertices without edges. */
-static void multiply(const ql_csr *graph, const float *weights, const double *scale, const double *x, double *y)
+static void multiply(const ql_csr *graph, const float *weights, const double *scale,
+                     const double *x, double *y)
 {
     for (uint32_t v = 0; v < graph->n; v++) {
         double sum = 0;
         for (uint64_t a = graph->offsets[v]; a < graph->offsets[v + 1]; a++)
-            sum += (weights ? (double)weights[a] : 1.0) * scale[graph->targets[a]] * x[graph->targets[a]];
+            sum += (weights ? (double)weights[a] : 1.0) * scale[graph->targets[a]] *
+                   x[graph->targets[a]];
         y[v] = scale[v] * sum;
     }
 }
 
-/* The largest eigenvalue of a symmetric tridiagonal matrix, by bisection on the signs of its Sturm sequence. */
+/* The largest eigenvalue of a symmetric tridiagonal matrix, by bisection on the signs of its Sturm
+ * sequence. */
 static double largest_eigenvalue(const double *diagonal, const double *beside, uint32_t k)
 {
     double low = -1.5;
@@ -229,23 +245,27 @@ static double largest_eigenvalue(const double *diagonal, const double *beside, u
     return (low + high) / 2;
 }
 
-/* lambda2 of the normalised Laplacian of a graph without loops, from `steps` Lanczos steps (at least its true value). 0 if the
- * graph has no edge; vertices without edges are left out of account.  QL_E_INVALID if n < 2 or steps is 0. */
-int ql_spectral_gap(const ql_csr *graph, const float *weights, uint32_t steps, uint64_t seed, double *lambda2, ql_cost *cost)
+/* lambda2 of the normalised Laplacian of a graph without loops, from `steps` Lanczos steps (at
+ * least its true value). 0 if the graph has no edge; vertices without edges are left out of
+ * account.  QL_E_INVALID if n < 2 or steps is 0. */
+int ql_spectral_gap(const ql_csr *graph, const float *weights, uint32_t steps, uint64_t seed,
+                    double *lambda2, ql_cost *cost)
 {
     const uint32_t n = graph->n;
     int status = QL_E_MEMORY;
     uint32_t k = 0;
     if (n < 2 || steps == 0) return QL_E_INVALID;
     if (steps > n - 1) steps = n - 1;
-    double *basis = ql_alloc((size_t)n * ((size_t)steps + 2), sizeof *basis); /* Row 0: the first eigenvector. */
+    /* Row 0: the first eigenvector. */
+    double *basis = ql_alloc((size_t)n * ((size_t)steps + 2), sizeof *basis);
     double *scale = ql_alloc(n, sizeof *scale);
     double *diagonal = ql_alloc(steps, sizeof *diagonal);
     double *beside = ql_alloc(steps, sizeof *beside);
     if (!basis || !scale || !diagonal || !beside) goto done;
     for (uint32_t v = 0; v < n; v++) {
         double strength = 0;
-        for (uint64_t a = graph->offsets[v]; a < graph->offsets[v + 1]; a++) strength += weights ? (double)weights[a] : 1.0;
+        for (uint64_t a = graph->offsets[v]; a < graph->offsets[v + 1]; a++)
+            strength += weights ? (double)weights[a] : 1.0;
         scale[v] = strength > 0 ? 1 / sqrt(strength) : 0;
         basis[v] = sqrt(strength);
         seed = seed * 6364136223846793005u + 1442695040888963407u;

@@ -1,15 +1,17 @@
 /* csr.c: plain undirected graphs as compressed rows, for the algorithms that read a whole graph.
  *
- * offsets (n + 1) u64, targets (offsets[n]) u32; row v is targets[offsets[v] .. offsets[v+1]).  Undirected means that both
- * arcs of an edge are stored, with one weight.  Weights are a separate column, or NULL for all ones, because the same graph is
- * cut with integers and ranked with floats.
+ * offsets (n + 1) u64, targets (offsets[n]) u32; row v is targets[offsets[v] .. offsets[v+1]).
+ * Undirected means that both arcs of an edge are stored, with one weight.  Weights are a separate
+ * column, or NULL for all ones, because the same graph is cut with integers and ranked with floats.
  *
- * ql_csr_check is the border: an algorithm of cut.c, flow.c, communities.c ... trusts a graph that passed it and reads nothing
- * outside the two arrays.  Symmetry is tested by a sum of hashes over directed arcs, each arc counted once forward and once
- * backward: a graph that is not symmetric passes with probability 2^-64, and then gives a wrong answer but no wrong access.
+ * ql_csr_check is the border: an algorithm of cut.c, flow.c, communities.c ... trusts a graph that
+ * passed it and reads nothing outside the two arrays.  Symmetry is tested by a sum of hashes over
+ * directed arcs, each arc counted once forward and once backward: a graph that is not symmetric
+ * passes with probability 2^-64, and then gives a wrong answer but no wrong access.
  *
- * ql_csr_build makes such a graph from a list of edges by two counting sorts (targets, then sources: O(n + m), rows come out
- * sorted), drops loops and adds up parallel edges and both directions.  Sums are float64: exact for integers below 2^53. */
+ * ql_csr_build makes such a graph from a list of edges by two counting sorts (targets, then
+ * sources: O(n + m), rows come out sorted), drops loops and adds up parallel edges and both
+ * directions.  Sums are float64: exact for integers below 2^53. */
 #include <math.h>
 #include <string.h>
 
@@ -22,9 +24,11 @@ static uint64_t mixed(uint64_t x)
     return x ^ (x >> 32);
 }
 
-/* Verify that the arrays describe rows inside `arcs`, and set symmetric to 1 if each arc has its reverse with the same weight
- * bits, and sorted to 1 if each row ascends strictly.  weights: any 4-byte column, or NULL. */
-int ql_csr_check(const ql_csr *graph, uint64_t arcs, const void *weights, uint32_t *symmetric, uint32_t *sorted)
+/* Verify that the arrays describe rows inside `arcs`, and set symmetric to 1 if each arc has its
+ * reverse with the same weight bits, and sorted to 1 if each row ascends strictly.  weights: any
+ * 4-byte column, or NULL. */
+int ql_csr_check(const ql_csr *graph, uint64_t arcs, const void *weights, uint32_t *symmetric,
+                 uint32_t *sorted)
 {
     const uint64_t *offsets = graph->offsets;
     const uint32_t *targets = graph->targets;
@@ -48,8 +52,10 @@ int ql_csr_check(const ql_csr *graph, uint64_t arcs, const void *weights, uint32
     return QL_OK;
 }
 
-/* Stable counting sort of arcs by key: order[i] = the i-th arc. counts has n + 1 entries and comes back as row starts. */
-static void sort_by(const uint32_t *keys, const uint64_t *input, uint64_t arcs, uint32_t n, uint64_t *counts, uint64_t *order)
+/* Stable counting sort of arcs by key: order[i] = the i-th arc. counts has n + 1 entries and comes
+ * back as row starts. */
+static void sort_by(const uint32_t *keys, const uint64_t *input, uint64_t arcs, uint32_t n,
+                    uint64_t *counts, uint64_t *order)
 {
     memset(counts, 0, ((size_t)n + 1) * sizeof *counts);
     for (uint64_t i = 0; i < arcs; i++) counts[keys[i] + 1]++;
@@ -85,10 +91,11 @@ static uint64_t merge_rows(uint32_t n, uint64_t *offsets, uint32_t *targets, dou
     return kept;
 }
 
-/* Make an undirected graph of n vertices from m edges. weights (m) or NULL for ones; finite and above 0.
- * Outputs: offsets (n + 1), targets and sums (2 m, the first offsets[n] used). */
-int ql_csr_build(uint32_t n, const uint32_t *sources, const uint32_t *targets, const double *weights, uint64_t m,
-                 uint64_t *offsets, uint32_t *targets_out, double *sums)
+/* Make an undirected graph of n vertices from m edges. weights (m) or NULL for ones; finite and
+ * above 0. Outputs: offsets (n + 1), targets and sums (2 m, the first offsets[n] used). */
+int ql_csr_build(uint32_t n, const uint32_t *sources, const uint32_t *targets,
+                 const double *weights, uint64_t m, uint64_t *offsets, uint32_t *targets_out,
+                 double *sums)
 {
     int status = QL_E_MEMORY;
     uint64_t arcs = 0;

@@ -1,29 +1,33 @@
 /* cut.c: the exact global minimum cut of an undirected graph with integer weights.
  *
- * Nagamochi, Ono, Ibaraki (1994) as engineered by Henzinger, Noe, Schulz, Strash (2018): keep an upper bound L (the best cut
- * seen) and contract pairs that no cut below L separates, until two vertices are left.
+ * Nagamochi, Ono, Ibaraki (1994) as engineered by Henzinger, Noe, Schulz, Strash (2018): keep an
+ * upper bound L (the best cut seen) and contract pairs that no cut below L separates, until two
+ * vertices are left.
  *
- *   scan      one maximum-adjacency order.  r[t], the weight from scanned vertices to t when the arc (v, t) is scanned, is a
- *             lower bound of the connectivity of v and t; r[t] + w >= L proves the pair.  Every scanned prefix is itself a cut
- *             (alpha), which may lower L.  Keys are capped at L in the queue, never in r: alpha needs the true sums.
- *   local     Padberg-Rinaldi rules on one arc: w >= L, or 2w > degree of an end.
- *   contract  counting sort of vertices by representative, parallel arcs merged by one slot per target: O(n + m), no hashing.
+ *   scan      one maximum-adjacency order.  r[t], the weight from scanned vertices to t when the
+ * arc (v, t) is scanned, is a lower bound of the connectivity of v and t; r[t] + w >= L proves the
+ * pair.  Every scanned prefix is itself a cut (alpha), which may lower L.  Keys are capped at L in
+ * the queue, never in r: alpha needs the true sums. local     Padberg-Rinaldi rules on one arc: w
+ * >= L, or 2w > degree of an end. contract  counting sort of vertices by representative, parallel
+ * arcs merged by one slot per target: O(n + m), no hashing.
  *
  * What is different here
- *   - Equality 2w == degree(v) is used too, once per vertex as the one that moves.  Why that is safe: take a minimum cut below
- *     L that separates v from t; {v} alone is not it (its value is at least L), so v can change sides without raising the
- *     value.  Each vertex moves along at most one arc and arcs inside a class are skipped, so the moves form a forest; carried
- *     out from the roots down, none undoes an earlier one, and a strict pair is separated by no minimum cut at all.  Without
- *     equality a ring shrinks by a handful of vertices per round; with two moves per vertex the answers are wrong.
- *   - L equal to the smallest weight ends the search: in a connected graph no cut is lighter.  A knowledge graph with a leaf
- *     is answered without copying it.
- *   - The queue is one arena of slots with a free list, so that it stays in cache: a bit per bucket finds the highest.  For
- *     bounds above 65,535 a binary heap with stale entries takes over.
+ *   - Equality 2w == degree(v) is used too, once per vertex as the one that moves.  Why that is
+ * safe: take a minimum cut below L that separates v from t; {v} alone is not it (its value is at
+ * least L), so v can change sides without raising the value.  Each vertex moves along at most one
+ * arc and arcs inside a class are skipped, so the moves form a forest; carried out from the roots
+ * down, none undoes an earlier one, and a strict pair is separated by no minimum cut at all.
+ * Without equality a ring shrinks by a handful of vertices per round; with two moves per vertex the
+ * answers are wrong.
+ *   - L equal to the smallest weight ends the search: in a connected graph no cut is lighter.  A
+ * knowledge graph with a leaf is answered without copying it.
+ *   - The queue is one arena of slots with a free list, so that it stays in cache: a bit per bucket
+ * finds the highest.  For bounds above 65,535 a binary heap with stale entries takes over.
  *
  * Measured beside VieCut, igraph and rustworkx in bench/cuts.py.
  *
- * Invariants: the graph is connected when the loop starts; L is at most every weighted degree; labels[v] is the vertex of the
- * current graph that original v was merged into. */
+ * Invariants: the graph is connected when the loop starts; L is at most every weighted degree;
+ * labels[v] is the vertex of the current graph that original v was merged into. */
 #include <string.h>
 
 #include "internal.h"
@@ -31,7 +35,8 @@
 #define BUCKETS_MAX 65536
 #define RANKED UINT64_MAX
 
-typedef struct shape { /* the current graph; weights are narrow (the caller's), wide (ours) or all one */
+/* the current graph; weights are narrow (the caller's), wide (ours) or all one */
+typedef struct shape {
     uint32_t n;
     const uint64_t *offsets;
     const uint32_t *targets;
@@ -47,7 +52,8 @@ typedef struct buffer { /* where contraction writes; two take turns */
     uint64_t *weights;
 } buffer;
 
-typedef struct queue { /* vertices by capped key, highest first, newest first among equals; stale entries are skipped */
+/* vertices by capped key, highest first, newest first among equals; stale entries are skipped */
+typedef struct queue {
     uint32_t *heads;    /* [bucket]: newest slot + 1 */
     uint64_t *occupied; /* bit per bucket */
     uint32_t top;       /* highest word of occupied that may be non-zero */
@@ -208,7 +214,8 @@ static uint32_t local_rules(search *s)
 {
     const shape *g = &s->now;
     uint32_t merges = 0;
-    if (g->weight_max < s->bound && 2 * g->weight_max < s->bound) return 0; /* No degree is below the bound. */
+    /* No degree is below the bound. */
+    if (g->weight_max < s->bound && 2 * g->weight_max < s->bound) return 0;
     memset(s->moved, 0, g->n);
     for (uint32_t v = 0; v < g->n; v++)
         for (uint64_t a = g->offsets[v]; a < g->offsets[v + 1]; a++) {
@@ -269,7 +276,8 @@ static uint32_t scan(search *s)
     v = (uint32_t)((s->random >> 32) * g->n >> 32);
     do {
         if (s->r[v] == RANKED) continue;
-        alpha += s->degrees[v] - 2 * s->r[v]; /* Wraps and comes back: alpha itself is never negative. */
+        /* Wraps and comes back: alpha itself is never negative. */
+        alpha += s->degrees[v] - 2 * s->r[v];
         s->r[v] = RANKED;
         s->order[ranked++] = v;
         if (ranked < g->n && alpha < s->bound) {
@@ -299,14 +307,16 @@ static int buffer_reserve(buffer *b, uint32_t n, uint64_t arcs)
     return b->offsets && b->targets && b->weights ? QL_OK : QL_E_MEMORY;
 }
 
-/* Number the classes into map, and sort the vertices by class into order; starts are left in slots. */
+/* Number the classes into map, and sort the vertices by class into order; starts are left in
+ * slots. */
 static uint32_t classify(search *s)
 {
     const uint32_t n = s->now.n;
     uint32_t classes = 0;
     for (uint32_t v = 0; v < n; v++) {
         const uint32_t root = find(s->parents, v);
-        s->map[v] = root == v ? classes++ : s->map[root]; /* Roots are the smallest of their class. */
+        /* Roots are the smallest of their class. */
+        s->map[v] = root == v ? classes++ : s->map[root];
     }
     memset(s->slots, 0, ((size_t)classes + 1) * sizeof *s->slots);
     for (uint32_t v = 0; v < n; v++) s->slots[s->map[v] + 1]++;
@@ -333,7 +343,8 @@ static int contract(search *s)
             for (uint64_t a = old.offsets[v]; a < old.offsets[v + 1]; a++) {
                 const uint32_t t = s->map[old.targets[a]];
                 if (t == c) continue;
-                if (s->slots[t] > row) { /* Slots hold position + 1; older rows lie before this one. */
+                /* Slots hold position + 1; older rows lie before this one. */
+                if (s->slots[t] > row) {
                     out->weights[s->slots[t] - 1] += weight_of(&old, a);
                     continue;
                 }
@@ -346,7 +357,8 @@ static int contract(search *s)
     out->offsets[classes] = kept;
     for (uint32_t v = 0; v < s->original_n; v++) s->labels[v] = s->map[s->labels[v]];
     for (uint32_t c = 0; c < classes; c++) s->parents[c] = c;
-    s->now = (shape){.n = classes, .offsets = out->offsets, .targets = out->targets, .wide = out->weights};
+    s->now = (shape){
+        .n = classes, .offsets = out->offsets, .targets = out->targets, .wide = out->weights};
     s->turn = !s->turn;
     s->edges += old.offsets[old.n];
     if (classes > 1) { /* One class has no cut left, and no degree. */
@@ -358,12 +370,15 @@ static int contract(search *s)
 
 /* ---- the whole ---- */
 
-static int search_open(search *s, const ql_csr *graph, const uint32_t *weights, uint8_t *side, uint64_t seed)
+static int search_open(search *s, const ql_csr *graph, const uint32_t *weights, uint8_t *side,
+                       uint64_t seed)
 {
     const size_t n = graph->n;
     const uint64_t slots = graph->offsets[n] + 2; /* Each arc queues at most once. */
-    *s = (search){.original_n = graph->n, .side = side, .random = seed * 2 + 1, .bound = UINT64_MAX};
-    s->now = (shape){.n = graph->n, .offsets = graph->offsets, .targets = graph->targets, .narrow = weights};
+    *s = (search){
+        .original_n = graph->n, .side = side, .random = seed * 2 + 1, .bound = UINT64_MAX};
+    s->now = (shape){
+        .n = graph->n, .offsets = graph->offsets, .targets = graph->targets, .narrow = weights};
     s->degrees = ql_alloc(n, sizeof *s->degrees);
     s->labels = ql_alloc(n, sizeof *s->labels);
     s->r = ql_alloc(n, sizeof *s->r);
@@ -376,8 +391,9 @@ static int search_open(search *s, const ql_csr *graph, const uint32_t *weights, 
     s->waiting.occupied = ql_alloc(BUCKETS_MAX / 64, sizeof *s->waiting.occupied);
     s->waiting.next = ql_alloc(slots, sizeof *s->waiting.next);
     s->waiting.vertices = ql_alloc(slots, sizeof *s->waiting.vertices);
-    if (!s->degrees || !s->labels || !s->r || !s->parents || !s->order || !s->map || !s->slots || !s->moved ||
-        !s->waiting.heads || !s->waiting.occupied || !s->waiting.next || !s->waiting.vertices)
+    if (!s->degrees || !s->labels || !s->r || !s->parents || !s->order || !s->map || !s->slots ||
+        !s->moved || !s->waiting.heads || !s->waiting.occupied || !s->waiting.next ||
+        !s->waiting.vertices)
         return QL_E_MEMORY;
     for (uint32_t v = 0; v < graph->n; v++) s->labels[v] = s->parents[v] = v;
     return QL_OK;
@@ -441,18 +457,20 @@ static int shrink(search *s, uint32_t *rounds)
     return QL_OK;
 }
 
-/* The lightest cut of a graph that passed ql_csr_check and is symmetric; weights (arcs) at least 1, or NULL for ones.
- * value: its weight, 0 if the graph is not connected.  side (n): 1 for the vertices of the smaller part (of the part without
- * vertex 0 if both are equal).  rounds: scans made.  Parallel edges add up, loops are ignored.  The seed moves the choice
- * among equal cuts and the time, never the value.  QL_E_INVALID if n < 2 or a weight is 0. */
-int ql_cut_global(const ql_csr *graph, const uint32_t *weights, uint64_t seed, uint64_t *value, uint8_t *side,
-                  uint32_t *rounds, ql_cost *cost)
+/* The lightest cut of a graph that passed ql_csr_check and is symmetric; weights (arcs) at least 1,
+ * or NULL for ones. value: its weight, 0 if the graph is not connected.  side (n): 1 for the
+ * vertices of the smaller part (of the part without vertex 0 if both are equal).  rounds: scans
+ * made.  Parallel edges add up, loops are ignored.  The seed moves the choice among equal cuts and
+ * the time, never the value.  QL_E_INVALID if n < 2 or a weight is 0. */
+int ql_cut_global(const ql_csr *graph, const uint32_t *weights, uint64_t seed, uint64_t *value,
+                  uint8_t *side, uint32_t *rounds, ql_cost *cost)
 {
     search s;
     uint32_t components;
     uint32_t inside = 0;
     if (graph->n < 2) return QL_E_INVALID;
-    if (graph->offsets[graph->n] >= QL_NONE - 2) return QL_E_LIMIT; /* Slots of the queue are u32. */
+    /* Slots of the queue are u32. */
+    if (graph->offsets[graph->n] >= QL_NONE - 2) return QL_E_LIMIT;
     for (uint64_t a = 0; weights && a < graph->offsets[graph->n]; a++)
         if (weights[a] == 0) return QL_E_INVALID;
     int status = search_open(&s, graph, weights, side, seed);

@@ -30,7 +30,8 @@ ql_route *ql_route_make(uint32_t count)
 
 /* Call for every edge that leaves the node of a label, or enters it when going backwards. */
 static int arcs_follow(deviating *all, ql_search *search, uint32_t from, bool backwards,
-                       int (*visit)(deviating *all, uint32_t from, uint32_t node, uint16_t type, double length))
+                       int (*visit)(deviating *all, uint32_t from, uint32_t node, uint16_t type,
+                                    double length))
 {
     ql_finding *work = all->work;
     for (int side = 0; side < QL_SIDES; side++) {
@@ -79,7 +80,8 @@ static int back_search(deviating *all)
 static double bound_of(const deviating *all, uint32_t node)
 {
     uint32_t at = ql_node_map_find(&all->back.map, node);
-    return at != QL_NONE && all->back.labels[at].settled ? all->back.labels[at].distance : all->radius;
+    return at != QL_NONE && all->back.labels[at].settled ? all->back.labels[at].distance
+                                                         : all->radius;
 }
 
 static int search_visit(deviating *all, uint32_t from, uint32_t node, uint16_t type, double length)
@@ -110,7 +112,8 @@ static bool starts_like(const ql_route *route, const ql_route *root, uint32_t n)
     return route->count > n && memcmp(route->nodes, root->nodes, n * sizeof *root->nodes) == 0;
 }
 
-/* The first step of a deviation: edges from the spur node, but not to where an accepted path with this root goes. */
+/* The first step of a deviation: edges from the spur node, but not to where an accepted path with
+ * this root goes. */
 typedef struct first_step {
     const ql_route *root;
     uint32_t spur;
@@ -120,7 +123,8 @@ static bool step_taken(const deviating *all, const first_step *step, uint32_t no
 {
     for (uint32_t i = 0; i < all->work->accepted_count; i++) {
         const ql_route *route = all->work->accepted[i];
-        if (starts_like(route, step->root, step->spur + 1) && route->nodes[step->spur + 1] == node) return true;
+        if (starts_like(route, step->root, step->spur + 1) && route->nodes[step->spur + 1] == node)
+            return true;
     }
     return false;
 }
@@ -171,7 +175,9 @@ static int spur_search(deviating *all, const first_step *step, uint32_t *end)
 static int route_join(const deviating *all, const first_step *step, uint32_t end, ql_route **route)
 {
     uint32_t behind = 0;
-    for (uint32_t at = end; all->search.labels[at].parent != QL_NONE; at = all->search.labels[at].parent) behind++;
+    for (uint32_t at = end; all->search.labels[at].parent != QL_NONE;
+         at = all->search.labels[at].parent)
+        behind++;
     ql_route *made = ql_route_make(step->spur + 1 + behind);
     if (!made) return QL_E_MEMORY;
     made->deviation = step->spur;
@@ -179,7 +185,8 @@ static int route_join(const deviating *all, const first_step *step, uint32_t end
     memcpy(made->types, step->root->types, (step->spur + 1) * sizeof *made->types);
     memcpy(made->at, step->root->at, (step->spur + 1) * sizeof *made->at);
     uint32_t place = made->count;
-    for (uint32_t at = end; all->search.labels[at].parent != QL_NONE; at = all->search.labels[at].parent) {
+    for (uint32_t at = end; all->search.labels[at].parent != QL_NONE;
+         at = all->search.labels[at].parent) {
         made->nodes[--place] = all->search.map.nodes[at];
         made->types[place] = all->search.labels[at].type;
         made->at[place] = all->search.labels[at].distance;
@@ -247,7 +254,8 @@ static int deviate(deviating *all, uint32_t k)
 int ql_paths_deviate(ql_finding *work, uint32_t k)
 {
     const ql_route *first = work->accepted[0];
-    deviating all = {.work = work, .source = first->nodes[0], .target = first->nodes[first->count - 1]};
+    deviating all = {
+        .work = work, .source = first->nodes[0], .target = first->nodes[first->count - 1]};
     int status = deviate(&all, k);
     for (uint32_t i = 0; i < all.candidate_count; i++) ql_free(all.candidates[i]);
     ql_free(all.candidates);

@@ -1,32 +1,38 @@
 /* dynamic_cut.c: the exact global minimum cut of a graph that changes, after every change.
  *
- * No cactus, no exponent: three cheap facts answer almost every update, a bounded local flow the rest, and the static algorithm
- * of cut.c only when the value rises past what is certified.
+ * No cactus, no exponent: three cheap facts answer almost every update, a bounded local flow the
+ * rest, and the static algorithm of cut.c only when the value rises past what is certified.
  *
- *   certificate  weight of a cut + deficits of the suspect pairs that it separates >= certified, for every cut      (A)
- *   witnesses    at most 64 known cuts and the lightest vertex; the best of them weighs exactly `value`            (B)
+ *   certificate  weight of a cut + deficits of the suspect pairs that it separates >= certified,
+ * for every cut      (A) witnesses    at most 64 known cuts and the lightest vertex; the best of
+ * them weighs exactly `value`            (B)
  *
- * A suspect is an edge that was lowered, its deficit by how much.  So a cut below `certified` separates a suspect, and (A)
- * survives three moves: lowering (u, v) by w adds w to its deficit; raising it takes w away, and the suspect goes with the last
- * of it; and a suspect whose ends still carry a flow of `certified` can be dropped, since no cut between them is below.
+ * A suspect is an edge that was lowered, its deficit by how much.  So a cut below `certified`
+ * separates a suspect, and (A) survives three moves: lowering (u, v) by w adds w to its deficit;
+ * raising it takes w away, and the suspect goes with the last of it; and a suspect whose ends still
+ * carry a flow of `certified` can be dropped, since no cut between them is below.
  *
- * Lowering by w lowers no cut by more than w: if a witness fell to value - w, that is the new value and no flow is needed.
- * Otherwise one flow between the ends, stopped at `certified`, gives the only candidate.  Raising changes nothing while a
- * witness of weight `value` is left; else flows between the suspects decide, and with none left a witness of weight `certified`
- * is proof.  Above that the static cut runs.  With 64 suspects `certified` falls to the value: all cuts weigh at least that,
- * so (A) holds with no suspect at all.
+ * Lowering by w lowers no cut by more than w: if a witness fell to value - w, that is the new value
+ * and no flow is needed. Otherwise one flow between the ends, stopped at `certified`, gives the
+ * only candidate.  Raising changes nothing while a witness of weight `value` is left; else flows
+ * between the suspects decide, and with none left a witness of weight `certified` is proof.  Above
+ * that the static cut runs.  With 64 suspects `certified` falls to the value: all cuts weigh at
+ * least that, so (A) holds with no suspect at all.
  *
- * Deficits are what is new here: without them, deleting and restoring an edge of a minimum cut costs two flows around the whole
- * graph when its parts hang together in a ring; with them it costs two sums.
+ * Deficits are what is new here: without them, deleting and restoring an edge of a minimum cut
+ * costs two flows around the whole graph when its parts hang together in a ring; with them it costs
+ * two sums.
  *
- * The bounded flow is that of flow.c on this graph's own arcs.  The proof is short and the code is not: bench/cuts.py compares
- * every update with the static cut and re-adds every witness, on weighted graphs too.
+ * The bounded flow is that of flow.c on this graph's own arcs.  The proof is short and the code is
+ * not: bench/cuts.py compares every update with the static cut and re-adds every witness, on
+ * weighted graphs too.
  *
- * Layout: rows of 16-byte arcs in one arena; a full row moves to the end with more room, and the arena is packed when its end
- * is reached.  Degrees stand in a binary heap with positions, so that the lightest vertex is at hand for any weights.
+ * Layout: rows of 16-byte arcs in one arena; a full row moves to the end with more room, and the
+ * arena is packed when its end is reached.  Degrees stand in a binary heap with positions, so that
+ * the lightest vertex is at hand for any weights.
  *
- * When an allocation fails inside an update the graph has changed but the value may be old: `stale` makes the next call start
- * from the static cut. */
+ * When an allocation fails inside an update the graph has changed but the value may be old: `stale`
+ * makes the next call start from the static cut. */
 #include "flow.h"
 
 #include <string.h>
@@ -90,7 +96,8 @@ static void heap_sink(ql_dynamic *d, uint32_t v)
 {
     uint32_t at = d->positions[v];
     for (uint64_t child = 2 * (uint64_t)at + 1; child < d->n; child = 2 * (uint64_t)at + 1) {
-        if (child + 1 < d->n && d->degrees[d->heap[child + 1]] < d->degrees[d->heap[child]]) child++;
+        if (child + 1 < d->n && d->degrees[d->heap[child + 1]] < d->degrees[d->heap[child]])
+            child++;
         if (d->degrees[d->heap[child]] >= d->degrees[v]) break;
         heap_put(d, at, d->heap[child]);
         at = (uint32_t)child;
@@ -117,7 +124,8 @@ static uint32_t find_arc(const ql_dynamic *d, uint32_t u, uint32_t v)
     return QL_NONE;
 }
 
-/* Copy every row, with its capacity cut to its length, into a new arena that has room for `more` arcs. */
+/* Copy every row, with its capacity cut to its length, into a new arena that has room for `more`
+ * arcs. */
 static int pack(ql_dynamic *d, uint64_t more)
 {
     const uint64_t capacity = d->live + d->live / 2 + more + 1024;
@@ -173,7 +181,8 @@ static void widen(ql_dynamic *d, uint32_t v)
 static int add_edge(ql_dynamic *d, uint32_t u, uint32_t v, uint32_t weight)
 {
     const uint64_t room = (uint64_t)grown(&d->rows[u]) + grown(&d->rows[v]);
-    if (d->used + room > d->capacity && (d->rows[u].length == d->rows[u].capacity || d->rows[v].length == d->rows[v].capacity))
+    if (d->used + room > d->capacity &&
+        (d->rows[u].length == d->rows[u].capacity || d->rows[v].length == d->rows[v].capacity))
         QL_TRY(pack(d, room));
     widen(d, u);
     widen(d, v);
@@ -294,12 +303,14 @@ done:
 }
 
 /* Flow between two vertices up to `certified`; below it, the side is in members. */
-static int tie_of(ql_dynamic *d, uint32_t u, uint32_t v, uint64_t *flow, const uint32_t **members, uint32_t *count)
+static int tie_of(ql_dynamic *d, uint32_t u, uint32_t v, uint64_t *flow, const uint32_t **members,
+                  uint32_t *count)
 {
     uint32_t source_side;
     const uint64_t before = d->network.edges;
     d->stats.flows++;
-    const int status = ql_network_cut(&d->network, &u, 1, &v, 1, d->certified, flow, members, count, &source_side);
+    const int status = ql_network_cut(&d->network, &u, 1, &v, 1, d->certified, flow, members, count,
+                                      &source_side);
     d->stats.edges += d->network.edges - before;
     return status;
 }
@@ -413,7 +424,8 @@ static int set_weight(ql_dynamic *d, uint32_t u, uint32_t v, uint32_t weight)
     change_degree(d, u, by);
     change_degree(d, v, by);
     change_witnesses(d, u, v, by);
-    const int status = by > 0 ? raise_edge(d, low, high, (uint64_t)by) : lower_edge(d, low, high, (uint64_t)-by);
+    const int status = by > 0 ? raise_edge(d, low, high, (uint64_t)by)
+                              : lower_edge(d, low, high, (uint64_t)-by);
     if (status != QL_OK) d->stale = 1;
     d->stats.changes += d->value != before;
     return status;
@@ -421,8 +433,10 @@ static int set_weight(ql_dynamic *d, uint32_t u, uint32_t v, uint32_t weight)
 
 /* ---- the public handle ---- */
 
-/* Copy a graph and cut it. Loops are ignored; no parallel arcs; weights 1 .. QL_FLOW_WEIGHT_MAX or NULL for ones. */
-int ql_dynamic_open(const ql_csr *graph, const uint32_t *weights, uint64_t seed, ql_dynamic **dynamic)
+/* Copy a graph and cut it. Loops are ignored; no parallel arcs; weights 1 .. QL_FLOW_WEIGHT_MAX or
+ * NULL for ones. */
+int ql_dynamic_open(const ql_csr *graph, const uint32_t *weights, uint64_t seed,
+                    ql_dynamic **dynamic)
 {
     int status = QL_E_MEMORY;
     const uint32_t n = graph->n;
@@ -443,9 +457,11 @@ int ql_dynamic_open(const ql_csr *graph, const uint32_t *weights, uint64_t seed,
     d->network.degrees = d->degrees;
     status = pack(d, graph->offsets[n]);
     if (status != QL_OK) goto failed;
-    for (uint32_t v = 0; v < n; v++) { /* Room first, so that reverses can be filled in as arcs arrive. */
+    /* Room first, so that reverses can be filled in as arcs arrive. */
+    for (uint32_t v = 0; v < n; v++) {
         d->heap[v] = d->positions[v] = v;
-        d->rows[v] = (ql_row){(uint32_t)d->used, 0, (uint32_t)(graph->offsets[v + 1] - graph->offsets[v])};
+        d->rows[v] = (ql_row){(uint32_t)d->used, 0,
+                              (uint32_t)(graph->offsets[v + 1] - graph->offsets[v])};
         d->used += d->rows[v].capacity;
     }
     for (uint32_t v = 0; v < n; v++)
@@ -457,7 +473,8 @@ int ql_dynamic_open(const ql_csr *graph, const uint32_t *weights, uint64_t seed,
             if (status != QL_OK) goto failed;
             if (v != t) d->degrees[v] += weight;
         }
-    for (uint32_t at = n; at-- > 0;) heap_sink(d, d->heap[at]); /* From the bottom: what is below is in order. */
+    /* From the bottom: what is below is in order. */
+    for (uint32_t at = n; at-- > 0;) heap_sink(d, d->heap[at]);
     status = recompute(d);
     if (status != QL_OK) goto failed;
     d->stats = (ql_dynamic_stats){0};
@@ -482,11 +499,12 @@ void ql_dynamic_close(ql_dynamic *dynamic)
     ql_free(dynamic);
 }
 
-/* Set the weights of count edges, one after the other; 0 removes one. values (count) or NULL: the minimum cut after each.
- * done: how many were carried out; the failing one of QL_E_MEMORY may be in the graph, and is accounted for at the next call.
- * QL_E_INVALID, before anything is changed, for a loop, an unknown vertex or a weight above QL_FLOW_WEIGHT_MAX. */
-int ql_dynamic_update(ql_dynamic *dynamic, const uint32_t *sources, const uint32_t *targets, const uint32_t *weights,
-                      uint64_t count, uint64_t *values, uint64_t *done)
+/* Set the weights of count edges, one after the other; 0 removes one. values (count) or NULL: the
+ * minimum cut after each. done: how many were carried out; the failing one of QL_E_MEMORY may be in
+ * the graph, and is accounted for at the next call. QL_E_INVALID, before anything is changed, for a
+ * loop, an unknown vertex or a weight above QL_FLOW_WEIGHT_MAX. */
+int ql_dynamic_update(ql_dynamic *dynamic, const uint32_t *sources, const uint32_t *targets,
+                      const uint32_t *weights, uint64_t count, uint64_t *values, uint64_t *done)
 {
     *done = 0;
     for (uint64_t i = 0; i < count; i++)
@@ -501,7 +519,8 @@ int ql_dynamic_update(ql_dynamic *dynamic, const uint32_t *sources, const uint32
     return QL_OK;
 }
 
-/* The value now, a lightest cut (side (n): 1 on one of its sides; may be NULL), and what updates have cost since open. */
+/* The value now, a lightest cut (side (n): 1 on one of its sides; may be NULL), and what updates
+ * have cost since open. */
 int ql_dynamic_cut(ql_dynamic *dynamic, uint64_t *value, uint8_t *side, ql_dynamic_stats *stats)
 {
     if (dynamic->stale) {
@@ -526,7 +545,8 @@ int ql_dynamic_cut(ql_dynamic *dynamic, uint64_t *value, uint8_t *side, ql_dynam
     return QL_E_INVALID;
 }
 
-/* For tests: add up degrees and witnesses anew, and look at every arc's reverse. QL_E_CORRUPT if anything differs. */
+/* For tests: add up degrees and witnesses anew, and look at every arc's reverse. QL_E_CORRUPT if
+ * anything differs. */
 int ql_dynamic_check(const ql_dynamic *dynamic)
 {
     uint64_t weights[QL_DYNAMIC_WITNESSES_MAX] = {0};
@@ -536,17 +556,22 @@ int ql_dynamic_check(const ql_dynamic *dynamic)
         for (uint32_t a = row.begin; a < row.begin + row.length; a++) {
             const ql_arc *arc = &dynamic->arcs[a];
             const ql_arc *back = &dynamic->arcs[arc->reverse];
-            if (back->reverse != a || back->target != v || back->weight != arc->weight || arc->flow) return QL_E_CORRUPT;
+            if (back->reverse != a || back->target != v || back->weight != arc->weight || arc->flow)
+                return QL_E_CORRUPT;
             degree += arc->weight;
             if (v > arc->target) continue;
-            for (uint64_t bits = dynamic->masks[v] ^ dynamic->masks[arc->target]; bits; bits &= bits - 1)
+            for (uint64_t bits = dynamic->masks[v] ^ dynamic->masks[arc->target]; bits;
+                 bits &= bits - 1)
                 weights[__builtin_ctzll(bits)] += arc->weight;
         }
-        if (degree != dynamic->degrees[v] || dynamic->heap[dynamic->positions[v]] != v) return QL_E_CORRUPT;
-        const uint32_t above = dynamic->heap[(dynamic->positions[v] - (dynamic->positions[v] > 0)) / 2];
+        if (degree != dynamic->degrees[v] || dynamic->heap[dynamic->positions[v]] != v)
+            return QL_E_CORRUPT;
+        const uint32_t above =
+            dynamic->heap[(dynamic->positions[v] - (dynamic->positions[v] > 0)) / 2];
         if (degree < dynamic->degrees[above]) return QL_E_CORRUPT;
     }
     for (uint32_t i = 0; i < QL_DYNAMIC_WITNESSES_MAX; i++)
-        if ((dynamic->taken >> i & 1) && weights[i] != dynamic->witnesses[i].weight) return QL_E_CORRUPT;
+        if ((dynamic->taken >> i & 1) && weights[i] != dynamic->witnesses[i].weight)
+            return QL_E_CORRUPT;
     return upper_bound(dynamic) == dynamic->value || dynamic->stale ? QL_OK : QL_E_CORRUPT;
 }

@@ -1,19 +1,22 @@
 /* expand.c: visited-set expansion from seeds, level by level.
  *
- * Every node is reached once, at its smallest hop, so the work is bounded by the edges of what is reached (walk
- * enumeration, the default of several graph databases, is not bounded by anything).  No array is as long as the graph:
- * visited nodes stand in an open-addressed table of positions in the answer.
+ * Every node is reached once, at its smallest hop, so the work is bounded by the edges of what is
+ * reached (walk enumeration, the default of several graph databases, is not bounded by anything).
+ * No array is as long as the graph: visited nodes stand in an open-addressed table of positions in
+ * the answer.
  *
  * Score of a node: the maximum, over the edges that lead to it from the level before, of
- * (score of the level before * weight) * discount, in float32.  Equal scores: the parent that stands first in the
- * answer, then the smaller type, then leaving before entering edges; so the answer depends on the view alone and not
- * on what is folded.  A product that overflows stays at the largest float.
+ * (score of the level before * weight) * discount, in float32.  Equal scores: the parent that
+ * stands first in the answer, then the smaller type, then leaving before entering edges; so the
+ * answer depends on the view alone and not on what is folded.  A product that overflows stays at
+ * the largest float.
  *
- * A filter is part of the walk: a node that is not allowed is not entered, so nothing is reached through it. The answer
- * is that of the graph from which all such nodes but the seeds were removed.
+ * A filter is part of the walk: a node that is not allowed is not entered, so nothing is reached
+ * through it. The answer is that of the graph from which all such nodes but the seeds were removed.
  *
- * The budget counts edges of the asked types as they are looked at, also those to nodes that are not allowed. When it
- * runs out, the level in work keeps what it found, `partial` is set, and nothing further is looked at. */
+ * The budget counts edges of the asked types as they are looked at, also those to nodes that are
+ * not allowed. When it runs out, the level in work keeps what it found, `partial` is set, and
+ * nothing further is looked at. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -121,7 +124,8 @@ static int row_expand(expansion *work, uint32_t parent, int side, bool *going)
     uint16_t hop = (uint16_t)(work->steps[parent].hop + 1);
     float from = work->steps[parent].score;
     ql_row row;
-    QL_TRY(ql_row_read(work->view->state, work->view->limit, work->steps[parent].node, side, &work->scratch, &row));
+    QL_TRY(ql_row_read(work->view->state, work->view->limit, work->steps[parent].node, side,
+                       &work->scratch, &row));
     for (uint32_t i = 0; i < row.count; i++) {
         uint16_t type = ql_row_type(&row, i);
         if (!work->types.all && !ql_type_allowed(&work->types, type)) continue;
@@ -130,7 +134,8 @@ static int row_expand(expansion *work, uint32_t parent, int side, bool *going)
             return QL_OK;
         }
         work->touched++;
-        step found = {row.other[i], score_along(from, ql_row_weight(&row, i), work->discount), parent, type, hop};
+        step found = {row.other[i], score_along(from, ql_row_weight(&row, i), work->discount),
+                      parent, type, hop};
         uint32_t *slot = slot_of(work, found.node);
         if (*slot == 0) {
             if (!is_allowed(work, found.node)) continue;
@@ -138,14 +143,16 @@ static int row_expand(expansion *work, uint32_t parent, int side, bool *going)
             slot = slot_of(work, found.node); /* The table may be another one now. */
             work->steps[work->count] = found;
             *slot = ++work->count;
-        } else if (work->steps[*slot - 1].hop == hop && found.score > work->steps[*slot - 1].score) {
+        } else if (work->steps[*slot - 1].hop == hop &&
+                   found.score > work->steps[*slot - 1].score) {
             work->steps[*slot - 1] = found;
         }
     }
     return QL_OK;
 }
 
-/* Order the steps from `from` on by node: byte-wise counting sort, skipping bytes in which all agree. */
+/* Order the steps from `from` on by node: byte-wise counting sort, skipping bytes in which all
+ * agree. */
 static void level_sort(expansion *work, uint32_t from)
 {
     uint32_t n = work->count - from;
@@ -180,7 +187,8 @@ static int levels_expand(expansion *work, uint32_t hops, bool *going)
         if (from == until) break;
         for (uint32_t parent = from; parent < until && *going; parent++) {
             if (work->direction & QL_OUT) QL_TRY(row_expand(work, parent, QL_SIDE_OUT, going));
-            if (work->direction & QL_IN && *going) QL_TRY(row_expand(work, parent, QL_SIDE_IN, going));
+            if (work->direction & QL_IN && *going)
+                QL_TRY(row_expand(work, parent, QL_SIDE_IN, going));
         }
         level_sort(work, until);
         from = until;
@@ -216,13 +224,19 @@ static int reached_make(const expansion *work, bool partial, ql_reached **reache
     return QL_OK;
 }
 
-int ql_graph_expand(const ql_graph_view *view, const uint32_t *seeds, const float *scores, uint32_t n, uint32_t hops,
-                    int direction, const uint16_t *types, uint32_t types_count, const uint64_t *allowed,
-                    uint64_t allowed_nodes, float discount, uint64_t budget_edges, ql_reached **reached, ql_cost *cost)
+int ql_graph_expand(const ql_graph_view *view, const uint32_t *seeds, const float *scores,
+                    uint32_t n, uint32_t hops, int direction, const uint16_t *types,
+                    uint32_t types_count, const uint64_t *allowed, uint64_t allowed_nodes,
+                    float discount, uint64_t budget_edges, ql_reached **reached, ql_cost *cost)
 {
-    if (direction < QL_OUT || direction > QL_BOTH || hops > UINT16_MAX || !isfinite(discount)) return QL_E_INVALID;
-    expansion work = {.view = view, .allowed = allowed, .allowed_nodes = allowed_nodes, .direction = direction,
-                      .discount = discount, .budget = budget_edges};
+    if (direction < QL_OUT || direction > QL_BOTH || hops > UINT16_MAX || !isfinite(discount))
+        return QL_E_INVALID;
+    expansion work = {.view = view,
+                      .allowed = allowed,
+                      .allowed_nodes = allowed_nodes,
+                      .direction = direction,
+                      .discount = discount,
+                      .budget = budget_edges};
     QL_TRY(ql_type_set_make(types, types_count, &work.types));
 
     bool going = true;

@@ -1,18 +1,21 @@
-/* extent.c: the edges of 4,096 consecutive rows in one direction, as one block of bytes, in memory as on disk.
+/* extent.c: the edges of 4,096 consecutive rows in one direction, as one block of bytes, in memory
+ * as on disk.
  *
- * Layout of a block (64-byte aligned in a file; every column starts at a multiple of 4 after the 64-byte header):
- *   offset        u32 (rows + 1)    edges of row first + i are offset[i] .. offset[i + 1]
- *   other         u32 (edges)       the other end, sorted by (type, other) inside a row
- *   weight values f32 (values)      empty if weights stand plainly
- *   weight codes  0, 1, 2 or 4 bytes per edge: constant, index into the values (u8 or u16), or the float itself
- *   type values   u16 (values)      empty if types stand plainly; the highest bit of a type is QL_EDGE_DATA
- *   type codes    0, 1 or 2 bytes per edge, likewise
+ * Layout of a block (64-byte aligned in a file; every column starts at a multiple of 4 after the
+ * 64-byte header): offset        u32 (rows + 1)    edges of row first + i are offset[i] .. offset[i
+ * + 1] other         u32 (edges)       the other end, sorted by (type, other) inside a row weight
+ * values f32 (values)      empty if weights stand plainly weight codes  0, 1, 2 or 4 bytes per
+ * edge: constant, index into the values (u8 or u16), or the float itself type values   u16 (values)
+ * empty if types stand plainly; the highest bit of a type is QL_EDGE_DATA type codes    0, 1 or 2
+ * bytes per edge, likewise
  *
- * Weights are never rounded: what was linked is what is read.  Real graphs have few distinct weights and types, so the
- * codes take 0 or 1 bytes and both directions of an edge 8 to 12 bytes, plus 4 per row and direction; distinct random
- * weights take 4 each.  Compressing the other ends (about 2 bytes less) was left out: a row would no longer be an array.
+ * Weights are never rounded: what was linked is what is read.  Real graphs have few distinct
+ * weights and types, so the codes take 0 or 1 bytes and both directions of an edge 8 to 12 bytes,
+ * plus 4 per row and direction; distinct random weights take 4 each.  Compressing the other ends
+ * (about 2 bytes less) was left out: a row would no longer be an array.
  *
- * Invariant: whoever holds a ql_extent may read every row without checks; blocks from a file are checked whole first. */
+ * Invariant: whoever holds a ql_extent may read every row without checks; blocks from a file are
+ * checked whole first. */
 #include <math.h>
 #include <string.h>
 
@@ -21,7 +24,7 @@
 #define EXTENT_MAGIC 0x58454c51u /* "QLEX" */
 #define DICTIONARY_MAX 65535u
 #define SAMPLE 64u
-#define SLOTS 131072u            /* of the table of distinct weights: twice DICTIONARY_MAX, a power of two */
+#define SLOTS 131072u /* of the table of distinct weights: twice DICTIONARY_MAX, a power of two */
 
 _Static_assert(sizeof(ql_extent_header) == 64, "extent header");
 
@@ -82,7 +85,8 @@ void ql_extent_release(ql_extent *extent)
 
 /* ---- Encoding ---- */
 
-/* Whether a sample says that nearly every edge has a weight of its own, which no dictionary makes smaller. */
+/* Whether a sample says that nearly every edge has a weight of its own, which no dictionary makes
+ * smaller. */
 static bool weights_random(const ql_extent_builder *build)
 {
     uint32_t distinct = 0;
@@ -96,7 +100,8 @@ static bool weights_random(const ql_extent_builder *build)
     return distinct == SAMPLE;
 }
 
-/* Codes of up to DICTIONARY_MAX distinct weights; *distinct is DICTIONARY_MAX + 1 when they are not worth it. */
+/* Codes of up to DICTIONARY_MAX distinct weights; *distinct is DICTIONARY_MAX + 1 when they are not
+ * worth it. */
 static void weights_code(ql_extent_builder *build, uint32_t *distinct)
 {
     uint32_t worth = build->count / 2 < DICTIONARY_MAX ? build->count / 2 : DICTIONARY_MAX;
@@ -114,7 +119,9 @@ static void weights_code(ql_extent_builder *build, uint32_t *distinct)
             continue;
         }
         uint32_t at = (bits * 0x9e3779b1u) >> 15;
-        while (build->slots[at % SLOTS].stamp == build->stamp && build->slots[at % SLOTS].bits != bits) at++;
+        while (build->slots[at % SLOTS].stamp == build->stamp &&
+               build->slots[at % SLOTS].bits != bits)
+            at++;
         ql_weight_slot *slot = &build->slots[at % SLOTS];
         if (slot->stamp != build->stamp) {
             if (n > 0 && n >= worth) return;
@@ -135,7 +142,8 @@ static uint32_t types_code(ql_extent_builder *build)
     for (uint32_t i = 0; i < build->count; i++) {
         uint16_t type = build->type[i];
         uint16_t code = build->type_code_of[type];
-        if (code < n && build->type_values[code] == type) continue; /* Stale codes point at other types. */
+        /* Stale codes point at other types. */
+        if (code < n && build->type_values[code] == type) continue;
         if (n == 256) return 257;
         build->type_values[n] = type;
         build->type_code_of[type] = (uint16_t)n++;
@@ -145,21 +153,29 @@ static uint32_t types_code(ql_extent_builder *build)
 
 static uint8_t width_of(uint32_t distinct, uint8_t plain)
 {
-    return distinct == 1 ? 0 : distinct <= 256 ? 1 : distinct <= DICTIONARY_MAX && plain > 2 ? 2 : plain;
+    return distinct == 1                             ? 0
+           : distinct <= 256                         ? 1
+           : distinct <= DICTIONARY_MAX && plain > 2 ? 2
+                                                     : plain;
 }
 
 static void codes_write(const ql_extent_builder *build, const ql_extent_header *header, char *base)
 {
     layout at = layout_of(header);
-    memcpy(base + at.offset, build->offset + header->first, ((size_t)header->rows + 1) * sizeof(uint32_t));
+    memcpy(base + at.offset, build->offset + header->first,
+           ((size_t)header->rows + 1) * sizeof(uint32_t));
     memcpy(base + at.other, build->other, build->count * sizeof(uint32_t));
     memcpy(base + at.weight_values, build->values, header->weight_values * sizeof(float));
     memcpy(base + at.type_values, build->type_values, header->type_values * sizeof(uint16_t));
-    if (header->weight_width == 4) memcpy(base + at.weight, build->weight, build->count * sizeof(float));
-    if (header->weight_width == 2) memcpy(base + at.weight, build->code, build->count * sizeof(uint16_t));
+    if (header->weight_width == 4)
+        memcpy(base + at.weight, build->weight, build->count * sizeof(float));
+    if (header->weight_width == 2)
+        memcpy(base + at.weight, build->code, build->count * sizeof(uint16_t));
     uint8_t *weight = (uint8_t *)base + at.weight;
-    for (uint32_t i = 0; header->weight_width == 1 && i < build->count; i++) weight[i] = (uint8_t)build->code[i];
-    if (header->type_width == 2) memcpy(base + at.type, build->type, build->count * sizeof(uint16_t));
+    for (uint32_t i = 0; header->weight_width == 1 && i < build->count; i++)
+        weight[i] = (uint8_t)build->code[i];
+    if (header->type_width == 2)
+        memcpy(base + at.type, build->type, build->count * sizeof(uint16_t));
     uint8_t *type = (uint8_t *)base + at.type;
     for (uint32_t i = 0; header->type_width == 1 && i < build->count; i++) {
         type[i] = (uint8_t)build->type_code_of[build->type[i]];
@@ -177,8 +193,12 @@ int ql_extent_make(ql_extent_builder *build, uint32_t group, int side, ql_extent
     weights_code(build, &weights);
     uint32_t types = types_code(build);
 
-    ql_extent_header header = {.magic = EXTENT_MAGIC, .group = group, .side = (uint8_t)side, .first = first,
-                               .rows = last - first + 1, .edges = build->count};
+    ql_extent_header header = {.magic = EXTENT_MAGIC,
+                               .group = group,
+                               .side = (uint8_t)side,
+                               .first = first,
+                               .rows = last - first + 1,
+                               .edges = build->count};
     header.weight_width = width_of(weights, sizeof(float));
     header.weight_values = header.weight_width == 4 ? 0 : weights;
     header.type_width = width_of(types, sizeof(uint16_t));
@@ -203,7 +223,8 @@ int ql_extent_make(ql_extent_builder *build, uint32_t group, int side, ql_extent
 /* ---- Decoding ---- */
 
 /* One loop per width: the choice stands outside, so each is a copy or a gather. */
-void ql_row_decode(const ql_row *row, uint32_t start, uint32_t count, uint32_t *other, float *weight, uint16_t *type)
+void ql_row_decode(const ql_row *row, uint32_t start, uint32_t count, uint32_t *other,
+                   float *weight, uint16_t *type)
 {
     if (count == 0) return; /* The columns of an empty row may be NULL. */
     memcpy(other, row->other + start, count * sizeof *other);
@@ -239,10 +260,12 @@ void ql_row_decode(const ql_row *row, uint32_t start, uint32_t count, uint32_t *
 
 static bool header_right(const ql_extent_header *header, uint64_t room, uint32_t group, int side)
 {
-    if (header->magic != EXTENT_MAGIC || header->group != group || header->side != side) return false;
+    if (header->magic != EXTENT_MAGIC || header->group != group || header->side != side)
+        return false;
     if (header->edges == 0 || header->rows == 0 || header->first >= QL_GROUP_ROWS) return false;
     if (header->rows > QL_GROUP_ROWS - header->first) return false;
-    if (header->weight_width == 3 || header->weight_width > 4 || header->type_width > 2) return false;
+    if (header->weight_width == 3 || header->weight_width > 4 || header->type_width > 2)
+        return false;
     if (header->weight_values > DICTIONARY_MAX || header->type_values > 256) return false;
     return header->size_bytes <= room && header->size_bytes == layout_of(header).size_bytes;
 }
@@ -272,14 +295,16 @@ static bool columns_right(const ql_extent *extent)
     for (uint32_t i = 0; header->type_width == 2 && i < header->edges; i++) {
         right &= (((const uint16_t *)extent->type)[i] & QL_TYPE_MASK) < QL_TYPES_MAX;
     }
-    for (uint32_t i = 0; i < header->weight_values; i++) right &= isfinite(extent->weight_values[i]) != 0;
+    for (uint32_t i = 0; i < header->weight_values; i++)
+        right &= isfinite(extent->weight_values[i]) != 0;
     for (uint32_t i = 0; i < header->type_values; i++) {
         right &= (extent->type_values[i] & QL_TYPE_MASK) < QL_TYPES_MAX;
     }
     return right;
 }
 
-int ql_extent_open(ql_extent_map *map, const void *block, uint64_t room, uint32_t group, int side, ql_extent **extent)
+int ql_extent_open(ql_extent_map *map, const void *block, uint64_t room, uint32_t group, int side,
+                   ql_extent **extent)
 {
     const ql_extent_header *header = block;
     if (room < sizeof *header || !header_right(header, room, group, side)) return QL_E_CORRUPT;

@@ -1,20 +1,21 @@
 /* extent_file.c: the base on disk, so that opening replays only a short log.
  *
- * Layout, little-endian: a header page of 4,096 bytes (as the log's, magic "QLEXTNT\0"), then in any order, each at a
- * multiple of 64 bytes
- *   blocks  extents as extent.c lays them out
- *   table   magic u32 | groups u32 | zero u64 | sequence u64 | edges u64 | crc32c u32 | zeros up to 64,
- *           then per group: group u32 | zero u32 | offset of the out block u64 | of the in block u64 (0: none)
- * A file is written whole, synced, and never changed: its length and the place of its table stand in the catalog
- * (ql_graph_extents).  A crash before that is committed leaves a file that nobody names.  Readers keep a file that was
- * replaced mapped until they let go.  Appending only the changed blocks was left out: two processes may fold at once, and
- * one name per file is what keeps them apart; the base is rewritten each time the log has grown by an eighth of it.
+ * Layout, little-endian: a header page of 4,096 bytes (as the log's, magic "QLEXTNT\0"), then in
+ * any order, each at a multiple of 64 bytes blocks  extents as extent.c lays them out table   magic
+ * u32 | groups u32 | zero u64 | sequence u64 | edges u64 | crc32c u32 | zeros up to 64, then per
+ * group: group u32 | zero u32 | offset of the out block u64 | of the in block u64 (0: none) A file
+ * is written whole, synced, and never changed: its length and the place of its table stand in the
+ * catalog (ql_graph_extents).  A crash before that is committed leaves a file that nobody names.
+ * Readers keep a file that was replaced mapped until they let go.  Appending only the changed
+ * blocks was left out: two processes may fold at once, and one name per file is what keeps them
+ * apart; the base is rewritten each time the log has grown by an eighth of it.
  *
- * Every association stands in two blocks, that of its source's out row and that of its target's in row, each with its own
- * magic, place and checksum: what one damaged block held can be read from the others (engine/extents.py).
+ * Every association stands in two blocks, that of its source's out row and that of its target's in
+ * row, each with its own magic, place and checksum: what one damaged block held can be read from
+ * the others (engine/extents.py).
  *
- * Reading maps the file and checks all of every block that the table names, before any row is read: checksums, order of
- * offsets, ranges of numbers and codes. */
+ * Reading maps the file and checks all of every block that the table names, before any row is read:
+ * checksums, order of offsets, ranges of numbers and codes. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
@@ -93,7 +94,8 @@ static uint32_t groups_count(const ql_state *state)
     uint32_t groups = 0;
     for (uint32_t i = 0; i < QL_BLOCKS; i++) {
         for (uint32_t j = 0; state->block[i] && j < QL_BLOCK_GROUPS; j++) {
-            groups += state->block[i]->extent[j][QL_SIDE_OUT] || state->block[i]->extent[j][QL_SIDE_IN];
+            groups += state->block[i]->extent[j][QL_SIDE_OUT] ||
+                      state->block[i]->extent[j][QL_SIDE_IN];
         }
     }
     return groups;
@@ -117,20 +119,26 @@ static int extents_write(writing *work, const ql_state *state)
 
 static int table_write(writing *work, const ql_state *state, ql_graph_extents *extents)
 {
-    table_header header = {.magic = TABLE_MAGIC, .groups = work->groups, .sequence = state->base_sequence,
+    table_header header = {.magic = TABLE_MAGIC,
+                           .groups = work->groups,
+                           .sequence = state->base_sequence,
                            .edges = state->base_edges};
     header.checksum = table_checksum(&header, work->entries);
     uint64_t at = aligned(work->end);
     uint64_t entries_bytes = work->groups * sizeof *work->entries;
     QL_TRY(ql_file_write(work->file.fd, &header, sizeof header, at));
-    if (entries_bytes) QL_TRY(ql_file_write(work->file.fd, work->entries, entries_bytes, at + sizeof header));
+    if (entries_bytes)
+        QL_TRY(ql_file_write(work->file.fd, work->entries, entries_bytes, at + sizeof header));
     QL_TRY(ql_file_sync(work->file.fd));
-    *extents = (ql_graph_extents){.log_bytes = state->base_bytes, .file_bytes = at + sizeof header + entries_bytes,
-                                  .table_at = at, .edges = state->base_edges};
+    *extents = (ql_graph_extents){.log_bytes = state->base_bytes,
+                                  .file_bytes = at + sizeof header + entries_bytes,
+                                  .table_at = at,
+                                  .edges = state->base_edges};
     return QL_OK;
 }
 
-int ql_extents_write(const ql_state *state, const char *path, const uint8_t *uuid, ql_graph_extents *extents)
+int ql_extents_write(const ql_state *state, const char *path, const uint8_t *uuid,
+                     ql_graph_extents *extents)
 {
     if (unlink(path) != 0 && errno != ENOENT) return QL_E_IO;
     writing work = {.end = QL_LOG_HEADER_BYTES};
@@ -162,11 +170,13 @@ static int table_read(reading *work)
     if ((uint64_t)status.st_size < extents->file_bytes) return QL_E_CORRUPT;
     uint64_t at = extents->table_at;
     if (at < QL_LOG_HEADER_BYTES || at % ALIGNMENT != 0) return QL_E_CORRUPT;
-    if (extents->file_bytes < at || extents->file_bytes - at < sizeof work->header) return QL_E_CORRUPT;
+    if (extents->file_bytes < at || extents->file_bytes - at < sizeof work->header)
+        return QL_E_CORRUPT;
 
     QL_TRY(ql_file_read(work->file.fd, &work->header, sizeof work->header, at));
     uint64_t entries_bytes = extents->file_bytes - at - sizeof work->header;
-    if (work->header.magic != TABLE_MAGIC || work->header.groups > QL_BLOCKS * QL_BLOCK_GROUPS) return QL_E_CORRUPT;
+    if (work->header.magic != TABLE_MAGIC || work->header.groups > QL_BLOCKS * QL_BLOCK_GROUPS)
+        return QL_E_CORRUPT;
     if (entries_bytes != (uint64_t)work->header.groups * sizeof *work->entries) return QL_E_CORRUPT;
     work->entries = ql_alloc(work->header.groups, sizeof *work->entries);
     if (!work->entries) return QL_E_MEMORY;
@@ -193,9 +203,11 @@ static int file_map(reading *work)
 static int extent_read(reading *work, const table_entry *entry, int side, ql_extent **extent)
 {
     uint64_t at = entry->at[side];
-    if (at < QL_LOG_HEADER_BYTES || at % ALIGNMENT != 0 || at >= work->extents->table_at) return QL_E_CORRUPT;
+    if (at < QL_LOG_HEADER_BYTES || at % ALIGNMENT != 0 || at >= work->extents->table_at)
+        return QL_E_CORRUPT;
     const char *block = (const char *)work->map->base + at;
-    QL_TRY(ql_extent_open(work->map, block, work->extents->table_at - at, entry->group, side, extent));
+    QL_TRY(
+        ql_extent_open(work->map, block, work->extents->table_at - at, entry->group, side, extent));
     atomic_fetch_add_explicit(&work->map->owners, 1, memory_order_relaxed);
     return QL_OK;
 }
@@ -224,13 +236,15 @@ static int state_read(reading *work)
         if (i > 0 && entry->group <= work->entries[i - 1].group) return QL_E_CORRUPT;
         QL_TRY(entry_read(work, entry, edges));
     }
-    if (edges[QL_SIDE_OUT] != edges[QL_SIDE_IN] || edges[QL_SIDE_OUT] != work->header.edges) return QL_E_CORRUPT;
+    if (edges[QL_SIDE_OUT] != edges[QL_SIDE_IN] || edges[QL_SIDE_OUT] != work->header.edges)
+        return QL_E_CORRUPT;
     work->state->base_edges = work->header.edges;
     work->state->base_sequence = work->header.sequence;
     return QL_OK;
 }
 
-int ql_extents_read(const char *path, const uint8_t *uuid, const ql_graph_extents *extents, ql_state **state)
+int ql_extents_read(const char *path, const uint8_t *uuid, const ql_graph_extents *extents,
+                    ql_state **state)
 {
     reading work = {.extents = extents};
     QL_TRY(ql_log_open(path, QL_EXTENTS_MAGIC, uuid, false, &work.file));

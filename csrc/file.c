@@ -1,12 +1,13 @@
 /* file.c: whole-or-error input and output, and address space that never moves.
  *
- * The operating system may interrupt a call, or do less than it was asked; nobody else in the core wants to
- * know.  Every function here does all of it or returns a status with the cause in errno.
+ * The operating system may interrupt a call, or do less than it was asked; nobody else in the core
+ * wants to know.  Every function here does all of it or returns a status with the cause in errno.
  *
- * Two rules keep a full disk an error and never a SIGBUS: blocks are allocated (posix_fallocate) before anything
- * maps or writes them, and a map is only read below a length that was compared with the file's size.
- * Address space is reserved once, as large as a log may ever become, and files are mapped into it at their
- * place: a pointer to a row stays valid until the log is closed, and reserving costs no memory. */
+ * Two rules keep a full disk an error and never a SIGBUS: blocks are allocated (posix_fallocate)
+ * before anything maps or writes them, and a map is only read below a length that was compared with
+ * the file's size. Address space is reserved once, as large as a log may ever become, and files are
+ * mapped into it at their place: a pointer to a row stays valid until the log is closed, and
+ * reserving costs no memory. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +75,8 @@ int ql_file_sync(int fd)
 
 static int map_anonymous(size_t size_bytes, int protection, void **base)
 {
-    void *map = mmap(NULL, size_bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *map = mmap(NULL, size_bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                     0);
 
     if (map == MAP_FAILED) return QL_E_MEMORY;
     *base = map;

@@ -1,12 +1,15 @@
-/* fold.c: a new base out of a base, its delta up to a limit, and further records that never were in a delta.
+/* fold.c: a new base out of a base, its delta up to a limit, and further records that never were in
+ * a delta.
  *
- * For each direction the records are counted by group and scattered to their groups, each group's share is sorted by
- * (row, type, other), stably, which leaves the newest record of a key last, and merged with the base's extent in one
- * linear walk; rows without records are copied in spans.  Walking the chains row by row instead cost 1.4 us per record,
- * this 0.15 us (2 M random records): chains jump through memory, scattering streams.
+ * For each direction the records are counted by group and scattered to their groups, each group's
+ * share is sorted by (row, type, other), stably, which leaves the newest record of a key last, and
+ * merged with the base's extent in one linear walk; rows without records are copied in spans.
+ * Walking the chains row by row instead cost 1.4 us per record, this 0.15 us (2 M random records):
+ * chains jump through memory, scattering streams.
  *
- * Nothing of the old state changes, so views keep reading it; groups without records share their extents.  Only what is
- * immutable below the limit is read, so a writer may append to the state meanwhile. */
+ * Nothing of the old state changes, so views keep reading it; groups without records share their
+ * extents.  Only what is immutable below the limit is read, so a writer may append to the state
+ * meanwhile. */
 #include <string.h>
 
 #include "graph.h"
@@ -23,7 +26,8 @@ typedef struct fold {
     const ql_edge *records;
     uint32_t total;       /* limit + further records */
     ql_state *folded;
-    uint32_t *ends[QL_BLOCKS]; /* by group: counts, then where its items start, then where they end; NULL: no items */
+    /* by group: counts, then where its items start, then where they end; NULL: no items */
+    uint32_t *ends[QL_BLOCKS];
     item *items;          /* all records of one direction, by group */
     item *spare;          /* one group, sorted */
     uint32_t spare_count;
@@ -129,10 +133,12 @@ static uint32_t base_offset(const ql_extent *base, uint32_t row)
 }
 
 /* Rows from..until, which have no items, as they are. */
-static void rows_copy(ql_extent_builder *build, const ql_extent *base, uint32_t from, uint32_t until)
+static void rows_copy(ql_extent_builder *build, const ql_extent *base, uint32_t from,
+                      uint32_t until)
 {
     uint32_t start = base_offset(base, from);
-    for (uint32_t row = from; row < until; row++) build->offset[row] = build->count + base_offset(base, row) - start;
+    for (uint32_t row = from; row < until; row++)
+        build->offset[row] = build->count + base_offset(base, row) - start;
     uint32_t count = base_offset(base, until) - start;
     if (count == 0) return;
     ql_row span = ql_extent_edges(base, start, count);
@@ -140,7 +146,8 @@ static void rows_copy(ql_extent_builder *build, const ql_extent *base, uint32_t 
 }
 
 /* One row with its items; the number of items used. */
-static uint32_t row_merge(ql_extent_builder *build, const ql_extent *base, uint32_t row, const item *items, uint32_t n)
+static uint32_t row_merge(ql_extent_builder *build, const ql_extent *base, uint32_t row,
+                          const item *items, uint32_t n)
 {
     uint32_t start = base_offset(base, row);
     uint32_t count = base_offset(base, row + 1) - start;
@@ -163,9 +170,10 @@ static uint32_t row_merge(ql_extent_builder *build, const ql_extent *base, uint3
     return i;
 }
 
-/* The extent of one group and direction with its items merged; *extent is NULL when nothing is left. */
-static int group_merge(ql_extent_builder *build, const ql_extent *base, const item *items, uint32_t n, uint32_t group,
-                       int side, ql_extent **extent)
+/* The extent of one group and direction with its items merged; *extent is NULL when nothing is
+ * left. */
+static int group_merge(ql_extent_builder *build, const ql_extent *base, const item *items,
+                       uint32_t n, uint32_t group, int side, ql_extent **extent)
 {
     QL_TRY(build_reserve(build, (uint64_t)(base ? base->header->edges : 0) + n));
     build->count = 0;
@@ -194,7 +202,8 @@ static inline const ql_edge *record_of(const fold *work, uint32_t index)
 static int items_count(fold *work, int side)
 {
     for (uint32_t number = 0; number < QL_BLOCKS; number++) {
-        if (work->ends[number]) memset(work->ends[number], 0, QL_BLOCK_GROUPS * sizeof **work->ends);
+        if (work->ends[number])
+            memset(work->ends[number], 0, QL_BLOCK_GROUPS * sizeof **work->ends);
     }
     for (uint32_t index = 0; index < work->total; index++) {
         const ql_edge *edge = record_of(work, index);
@@ -234,7 +243,8 @@ static void items_scatter(fold *work, int side)
         uint32_t other = side == QL_SIDE_OUT ? edge->target : edge->source;
         uint32_t group = node >> QL_GROUP_BITS;
         work->items[work->ends[group / QL_BLOCK_GROUPS][group % QL_BLOCK_GROUPS]++] = (item){
-            (uint64_t)(node % QL_GROUP_ROWS) << ROW_SHIFT | (uint64_t)edge->type << 32 | other, edge->weight, edge->flags};
+            (uint64_t)(node % QL_GROUP_ROWS) << ROW_SHIFT | (uint64_t)edge->type << 32 | other,
+            edge->weight, edge->flags};
     }
 }
 
@@ -256,7 +266,8 @@ static int group_fold(fold *work, uint32_t number, int side, item *items, uint32
     return QL_OK;
 }
 
-/* Blocks without items are shared, the others copied (by the first side that needs it), so that extents can be replaced. */
+/* Blocks without items are shared, the others copied (by the first side that needs it), so that
+ * extents can be replaced. */
 static int block_prepare(fold *work, uint32_t number)
 {
     ql_block **block = &work->folded->block[number];
@@ -286,7 +297,8 @@ static int side_fold(fold *work, int side)
         QL_TRY(block_prepare(work, number));
         for (uint32_t i = 0; i < QL_BLOCK_GROUPS; i++) {
             uint32_t until = work->ends[number][i];
-            QL_TRY(group_fold(work, number * QL_BLOCK_GROUPS + i, side, work->items + from, until - from));
+            QL_TRY(group_fold(work, number * QL_BLOCK_GROUPS + i, side, work->items + from,
+                              until - from));
             from = until;
         }
     }
@@ -307,8 +319,8 @@ static int fold_run(fold *work)
     return QL_OK;
 }
 
-int ql_state_fold(const ql_state *state, uint32_t limit, const ql_edge *records, uint64_t n, uint64_t base_bytes,
-                  ql_state **folded)
+int ql_state_fold(const ql_state *state, uint32_t limit, const ql_edge *records, uint64_t n,
+                  uint64_t base_bytes, ql_state **folded)
 {
     if (n > QL_DELTA_MAX - limit) return QL_E_LIMIT;
     fold *work = ql_alloc(1, sizeof *work); /* Its tables are too large for a thread's stack. */

@@ -1,27 +1,31 @@
 /* graph.c: the handle of the association graph: pending batch, commit steps, catching up, views.
  *
- * A writer appends records, which join the delta at once but no committed view; flush writes them behind the committed
- * log, sync makes them durable, publish (after the catalog committed the new length) makes them the committed graph,
- * abort unlinks them.  Any process catches up by advance, which replays the log between the length it knows and the
- * length that the catalog names.
+ * A writer appends records, which join the delta at once but no committed view; flush writes them
+ * behind the committed log, sync makes them durable, publish (after the catalog committed the new
+ * length) makes them the committed graph, abort unlinks them.  Any process catches up by advance,
+ * which replays the log between the length it knows and the length that the catalog names.
  *
- * A view is a state (adjacency.c) and the number of delta records it may see.  Committed lengths that fall into the
- * current delta are kept in `marks`.  A view older than the current base is rare (a snapshot was taken before a fold and
- * its view is opened after it); it is rebuilt from the origin (what the extents on disk held at opening, or nothing) and
- * the log, privately, which is slow and right.
+ * A view is a state (adjacency.c) and the number of delta records it may see.  Committed lengths
+ * that fall into the current delta are kept in `marks`.  A view older than the current base is rare
+ * (a snapshot was taken before a fold and its view is opened after it); it is rebuilt from the
+ * origin (what the extents on disk held at opening, or nothing) and the log, privately, which is
+ * slow and right.
  *
- * Two ways lead to disk: flush writes the pending batch to the log; extents_write writes the committed graph whole, beside
- * commits that go on.  Who does the latter names both in the catalog: the file, and a new log that begins where it ends;
- * the handle of the old pair stays as it is for its views, and the new pair gets a handle of its own.  A batch as large as
- * the graph does not go through log and delta at all: load folds it into a state beside the committed one, which pending
+ * Two ways lead to disk: flush writes the pending batch to the log; extents_write writes the
+ * committed graph whole, beside commits that go on.  Who does the latter names both in the catalog:
+ * the file, and a new log that begins where it ends; the handle of the old pair stays as it is for
+ * its views, and the new pair gets a handle of its own.  A batch as large as the graph does not go
+ * through log and delta at all: load folds it into a state beside the committed one, which pending
  * views see, and extents_write writes that.
  *
- * Who walks the whole graph pays for every row that has a delta: with 5 % of the edges in it, every second row of a graph of
- * degree 16 is gathered, sorted and merged.  So a large delta is first folded for it alone (ql_view_plain), which the next
- * walks of the same state find; after further commits only the groups that those touched are folded again.
+ * Who walks the whole graph pays for every row that has a delta: with 5 % of the edges in it, every
+ * second row of a graph of degree 16 is gathered, sorted and merged.  So a large delta is first
+ * folded for it alone (ql_view_plain), which the next walks of the same state find; after further
+ * commits only the groups that those touched are folded again.
  *
- * Locks: `merging` is held while that is made; `writing` is held through every changing call; `pin` only while pointers and counts are exchanged, so opening
- * a view never waits for a writer's work.  Readers of a view take no lock. */
+ * Locks: `merging` is held while that is made; `writing` is held through every changing call; `pin`
+ * only while pointers and counts are exchanged, so opening a view never waits for a writer's work.
+ * Readers of a view take no lock. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
@@ -40,32 +44,39 @@ typedef struct mark {
     uint32_t limit;
 } mark;
 
-typedef struct range { /* delta indices of pending records; failed appends leave gaps between ranges */
+/* delta indices of pending records; failed appends leave gaps between ranges */
+typedef struct range {
     uint32_t from;
     uint32_t until;
 } range;
 
-/* Below `pin:` guarded by the pin lock, and changed only by who holds `writing` as well; the rest by `writing`. */
+/* Below `pin:` guarded by the pin lock, and changed only by who holds `writing` as well; the rest
+ * by `writing`. */
 struct ql_graph {
     pthread_mutex_t writing;
     pthread_mutex_t pin;
     pthread_mutex_t merging;
     ql_log log;
     bool writable;
-    ql_state *origin;       /* what the file of extents held, an owner of it; NULL: the log starts from nothing */
+    /* what the file of extents held, an owner of it; NULL: the log starts from nothing */
+    ql_state *origin;
     range *ranges;
     uint32_t range_count;
     uint32_t range_capacity;
     uint32_t pending;       /* records in the ranges */
-    uint64_t flushed_bytes; /* log length after the flushed batch; 0: the pending batch is not flushed */
+    /* log length after the flushed batch; 0: the pending batch is not flushed */
+    uint64_t flushed_bytes;
     /* pin: */
     ql_state *state;
-    ql_state *loaded;       /* what load made of the committed graph and its records; pending, NULL if there is none */
+    /* what load made of the committed graph and its records; pending, NULL if there is none */
+    ql_state *loaded;
     uint64_t committed_bytes;
     uint64_t sequence;      /* of the next record of the committed log */
     uint32_t committed_limit;
     uint32_t pending_limit; /* of `loaded`, if there is one */
-    ql_state *merged;       /* the current state and its delta below merged_limit as a base, or NULL; changed under merging too */
+    /* the current state and its delta below merged_limit as a base, or NULL; changed under merging
+     * too */
+    ql_state *merged;
     uint32_t merged_limit;
     mark *marks;            /* of the current state, ascending */
     uint32_t mark_count;
@@ -96,7 +107,8 @@ int ql_graph_open(const char *path, const uint8_t *uuid, int writable, ql_graph 
     opened->writable = writable != 0;
     opened->committed_bytes = QL_LOG_HEADER_BYTES;
     int status = ql_state_create(QL_LOG_HEADER_BYTES, &opened->state);
-    if (status == QL_OK) status = ql_log_open(path, QL_LOG_MAGIC, uuid, opened->writable, &opened->log);
+    if (status == QL_OK)
+        status = ql_log_open(path, QL_LOG_MAGIC, uuid, opened->writable, &opened->log);
     if (status != QL_OK) {
         ql_state_free(opened->state);
         ql_free(opened);
@@ -153,7 +165,8 @@ static void commit_at(ql_graph *graph, uint64_t log_bytes, uint64_t sequence)
     pthread_mutex_unlock(&graph->pin);
 }
 
-/* Another base, with an empty delta, is the committed graph as of its base_bytes. Called when nothing is pending. */
+/* Another base, with an empty delta, is the committed graph as of its base_bytes. Called when
+ * nothing is pending. */
 static void state_replace(ql_graph *graph, ql_state *state)
 {
     pthread_mutex_lock(&graph->pin);
@@ -171,7 +184,8 @@ static void state_replace(ql_graph *graph, ql_state *state)
     state_unpin(graph, old);
 }
 
-/* Called when nothing is pending. Out of memory leaves the delta as it is: right, slower, and tried again later. */
+/* Called when nothing is pending. Out of memory leaves the delta as it is: right, slower, and tried
+ * again later. */
 static void fold_if_due(ql_graph *graph)
 {
     const ql_state *state = graph->state;
@@ -217,7 +231,8 @@ static int load_locked(ql_graph *graph, const ql_edge *records, uint64_t n)
 {
     if (graph->pending > 0 || graph->loaded) return QL_E_INVALID;
     ql_state *loaded;
-    QL_TRY(ql_state_fold(graph->state, graph->committed_limit, records, n, QL_LOG_HEADER_BYTES, &loaded));
+    QL_TRY(ql_state_fold(graph->state, graph->committed_limit, records, n, QL_LOG_HEADER_BYTES,
+                         &loaded));
     loaded->base_sequence = graph->sequence;
     pthread_mutex_lock(&graph->pin);
     graph->loaded = loaded;
@@ -276,7 +291,8 @@ static int flush_locked(ql_graph *graph, uint64_t commit, uint64_t *log_bytes)
     if (graph->loaded) return QL_E_INVALID; /* It goes to a file of extents. */
     if (graph->pending > 0) {
         QL_TRY(marks_reserve(graph));
-        ql_log_batch batch = {.count = graph->pending, .commit = commit, .sequence = graph->sequence};
+        ql_log_batch batch = {
+            .count = graph->pending, .commit = commit, .sequence = graph->sequence};
         pending_cursor cursor = {.graph = graph};
         graph->flushed_bytes = 0; /* A write that fails half way leaves nothing to publish. */
         QL_TRY(ql_log_write(&graph->log, end, batch, pending_fill, &cursor));
@@ -380,8 +396,10 @@ static int take_records(void *context, const ql_edge *piece, uint32_t n)
     return ql_state_append(context, piece, n);
 }
 
-/* Append the batch at *offset to the state and step over it; on failure the state holds what it held. */
-static int replay_batch(const ql_log *log, ql_state *state, uint64_t until, uint64_t *offset, uint64_t *sequence)
+/* Append the batch at *offset to the state and step over it; on failure the state holds what it
+ * held. */
+static int replay_batch(const ql_log *log, ql_state *state, uint64_t until, uint64_t *offset,
+                        uint64_t *sequence)
 {
     ql_log_batch batch;
     uint32_t from = state->end;
@@ -397,7 +415,8 @@ static int replay_batch(const ql_log *log, ql_state *state, uint64_t until, uint
 
 static int advance_locked(ql_graph *graph, uint64_t log_bytes)
 {
-    if (log_bytes > graph->committed_bytes && (graph->pending > 0 || graph->loaded)) return QL_E_INVALID;
+    if (log_bytes > graph->committed_bytes && (graph->pending > 0 || graph->loaded))
+        return QL_E_INVALID;
     while (graph->committed_bytes < log_bytes) {
         uint64_t offset = graph->committed_bytes;
         uint64_t sequence = graph->sequence;
@@ -415,7 +434,8 @@ int ql_graph_advance(ql_graph *graph, uint64_t log_bytes)
     pthread_mutex_lock(&graph->pin);
     bool known = log_bytes <= graph->committed_bytes;
     pthread_mutex_unlock(&graph->pin);
-    if (known) return QL_OK; /* Usual in the writer's process, whose readers must not wait for the writer. */
+    /* Usual in the writer's process, whose readers must not wait for the writer. */
+    if (known) return QL_OK;
 
     pthread_mutex_lock(&graph->writing);
     int status = advance_locked(graph, log_bytes);
@@ -440,7 +460,8 @@ static int extents_write(ql_graph *graph, const char *path, ql_graph_extents *ex
     ql_state *folded = NULL;
     int status = whole ? QL_OK : ql_state_fold(state, limit, NULL, 0, log_bytes, &folded);
     if (folded) folded->base_sequence = sequence;
-    if (status == QL_OK) status = ql_extents_write(whole ? state : folded, path, graph->log.uuid, extents);
+    if (status == QL_OK)
+        status = ql_extents_write(whole ? state : folded, path, graph->log.uuid, extents);
     ql_state_free(folded);
     state_unpin(graph, state);
     return status;
@@ -510,7 +531,8 @@ static int view_replay(ql_graph *graph, uint64_t log_bytes, ql_graph_view *view)
     uint64_t sequence = origin ? origin->base_sequence : 0;
     if (log_bytes < offset) return QL_E_INVALID;
     ql_state *state;
-    if (origin) QL_TRY(ql_state_fold(origin, 0, NULL, 0, log_bytes, &state)); /* Shares all of it. */
+    /* Shares all of it. */
+    if (origin) QL_TRY(ql_state_fold(origin, 0, NULL, 0, log_bytes, &state));
     else QL_TRY(ql_state_create(log_bytes, &state));
     int status = QL_OK;
     while (status == QL_OK && offset < log_bytes) {
@@ -555,7 +577,8 @@ void ql_graph_view_close(ql_graph_view *view)
 /* ---- Whole walks ---- */
 
 /* The committed records from..until of a state, in order, as one array; dropped ones left out. */
-static int records_copy(const ql_state *state, uint32_t from, uint32_t until, ql_edge **records, uint64_t *n)
+static int records_copy(const ql_state *state, uint32_t from, uint32_t until, ql_edge **records,
+                        uint64_t *n)
 {
     ql_edge *copied = ql_alloc(until - from, sizeof *copied);
     if (!copied) return QL_E_MEMORY;
@@ -580,7 +603,8 @@ static int view_merge(ql_graph *graph, const ql_graph_view *view, ql_state **mer
         *merged = before;
         return QL_OK;
     }
-    if (!before) return ql_state_fold(view->state, view->limit, NULL, 0, view->state->base_bytes, merged);
+    if (!before)
+        return ql_state_fold(view->state, view->limit, NULL, 0, view->state->base_bytes, merged);
     ql_edge *records;
     uint64_t n;
     int status = records_copy(view->state, from, view->limit, &records, &n);
@@ -616,7 +640,8 @@ int ql_view_plain(const ql_graph_view *view, ql_graph_view *plain)
     plain->state->owners++;
     bool committed = view->state == graph->state && view->limit <= graph->committed_limit;
     pthread_mutex_unlock(&graph->pin);
-    if (!committed || view->limit < MERGE_RECORDS_MIN || view->limit < view->state->base_edges / MERGE_BASE_SHARE) {
+    if (!committed || view->limit < MERGE_RECORDS_MIN ||
+        view->limit < view->state->base_edges / MERGE_BASE_SHARE) {
         return QL_OK;
     }
     ql_state *merged;
@@ -642,7 +667,8 @@ int ql_graph_check(ql_graph *graph, uint64_t *where)
     pthread_mutex_lock(&graph->writing); /* The origin's. */
     uint64_t until = graph->committed_bytes;
     const ql_state *origin = graph->origin;
-    bool starts = origin && origin->base_bytes == QL_LOG_HEADER_BYTES; /* Else the log goes back to nothing. */
+    /* Else the log goes back to nothing. */
+    bool starts = origin && origin->base_bytes == QL_LOG_HEADER_BYTES;
     uint64_t sequence = starts ? origin->base_sequence : 0;
     pthread_mutex_unlock(&graph->writing);
 

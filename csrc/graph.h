@@ -27,17 +27,18 @@
 #define QL_BLOCKS 1024u                     /* 2^10 blocks * 2^10 groups * 2^12 rows = 2^32 */
 #define QL_LEAF_ROWS 256u                   /* rows of one leaf of chain heads */
 #define QL_LEAVES (QL_GROUP_ROWS / QL_LEAF_ROWS)
-#define QL_DELTA_FIRST 1024u                /* records of the first delta chunk; each next one doubles */
+#define QL_DELTA_FIRST 1024u /* records of the first delta chunk; each next one doubles */
 #define QL_DELTA_CHUNKS 22u
 #define QL_DELTA_MAX (QL_DELTA_FIRST * ((1u << QL_DELTA_CHUNKS) - 1u))
-#define QL_TYPE_MASK 0x0fff                 /* of the type column; the bit below stands beside the type */
+#define QL_TYPE_MASK 0x0fff /* of the type column; the bit below stands beside the type */
 #define QL_TYPE_DATA 0x8000                 /* QL_EDGE_DATA in the type column */
 
 /* Directions as indices: the row of a node holds its out edges (0) or its in edges (1). */
 enum { QL_SIDE_OUT, QL_SIDE_IN, QL_SIDES };
 
 /* ---- extent.c ---- */
-typedef struct ql_extent_map ql_extent_map; /* extent_file.c: a mapped file, counted by its extents */
+/* extent_file.c: a mapped file, counted by its extents */
+typedef struct ql_extent_map ql_extent_map;
 void ql_extent_map_release(ql_extent_map *map);
 
 typedef struct ql_extent_header { /* 64 bytes, then the columns */
@@ -146,8 +147,10 @@ static inline uint64_t ql_row_key(const ql_row *row, uint32_t i)
 void ql_extent_release(ql_extent *extent);
 /* Encode the builder's columns, of which there is at least one edge. */
 int ql_extent_make(ql_extent_builder *build, uint32_t group, int side, ql_extent **extent);
-/* Take a block of a mapped file after checking all of it; the extent then owns one count of the map. */
-int ql_extent_open(ql_extent_map *map, const void *block, uint64_t room, uint32_t group, int side, ql_extent **extent);
+/* Take a block of a mapped file after checking all of it; the extent then owns one count of the
+ * map. */
+int ql_extent_open(ql_extent_map *map, const void *block, uint64_t room, uint32_t group, int side,
+                   ql_extent **extent);
 static inline ql_row ql_extent_edges(const ql_extent *extent, uint32_t start, uint32_t count)
 {
     return (ql_row){.count = count,
@@ -160,7 +163,8 @@ static inline ql_row ql_extent_edges(const ql_extent *extent, uint32_t start, ui
                     .type_values = extent->type_values};
 }
 /* Plain columns of the edges start .. start + count of a row. */
-void ql_row_decode(const ql_row *row, uint32_t start, uint32_t count, uint32_t *other, float *weight, uint16_t *type);
+void ql_row_decode(const ql_row *row, uint32_t start, uint32_t count, uint32_t *other,
+                   float *weight, uint16_t *type);
 /* The first edge from `from` on whose (type, other) is not below the key. */
 static inline uint32_t ql_row_seek(const ql_row *row, uint32_t from, uint64_t key)
 {
@@ -182,7 +186,8 @@ typedef struct ql_block {
 
 typedef struct ql_delta_record { /* immutable once a chain head reaches it */
     ql_edge edge;
-    uint32_t next[QL_SIDES]; /* 1 + index of the next older record of the same row; 0 ends the chain */
+    /* 1 + index of the next older record of the same row; 0 ends the chain */
+    uint32_t next[QL_SIDES];
 } ql_delta_record;
 
 typedef struct ql_leaf {
@@ -197,8 +202,9 @@ typedef struct ql_delta_block {
     _Atomic(ql_delta_group *) group[QL_BLOCK_GROUPS];
 } ql_delta_block;
 
-/* Base and delta. One writer appends to the delta and moves chain heads (release); readers follow them (acquire).
- * `end` and everything else of the writer is guarded by the graph's writing lock; `owners` by its pin lock. */
+/* Base and delta. One writer appends to the delta and moves chain heads (release); readers follow
+ * them (acquire). `end` and everything else of the writer is guarded by the graph's writing lock;
+ * `owners` by its pin lock. */
 typedef struct ql_state {
     uint32_t owners;
     uint64_t base_bytes;  /* the base holds the log up to here */
@@ -207,7 +213,8 @@ typedef struct ql_state {
     ql_block *block[QL_BLOCKS];
     uint32_t end;         /* delta records, dropped ones included */
     _Atomic(ql_delta_record *) chunk[QL_DELTA_CHUNKS];
-    _Atomic uint64_t *dropped[QL_DELTA_CHUNKS]; /* a bit per record of the chunk, behind it in the same memory */
+    /* a bit per record of the chunk, behind it in the same memory */
+    _Atomic uint64_t *dropped[QL_DELTA_CHUNKS];
     _Atomic(ql_delta_block *) delta[QL_BLOCKS];
 } ql_state;
 
@@ -231,26 +238,30 @@ int ql_state_create(uint64_t base_bytes, ql_state **state);
 void ql_state_free(ql_state *state);
 /* Writer: append n records and link them; on failure nothing is linked. */
 int ql_state_append(ql_state *state, const ql_edge *records, uint64_t n);
-/* Writer: unlink the records from index `from` on. Their numbers are not used again, so no view meets them. */
+/* Writer: unlink the records from index `from` on. Their numbers are not used again, so no view
+ * meets them. */
 void ql_state_drop(ql_state *state, uint32_t from);
-/* A new state whose base holds this one's base, its delta below `limit` and n records more; untouched extents are shared.
- * Needs no lock while the limit is committed and the state owned: later records and drops do not matter. */
-int ql_state_fold(const ql_state *state, uint32_t limit, const ql_edge *records, uint64_t n, uint64_t base_bytes,
-                  ql_state **folded);
+/* A new state whose base holds this one's base, its delta below `limit` and n records more;
+ * untouched extents are shared. Needs no lock while the limit is committed and the state owned:
+ * later records and drops do not matter. */
+int ql_state_fold(const ql_state *state, uint32_t limit, const ql_edge *records, uint64_t n,
+                  uint64_t base_bytes, ql_state **folded);
 const ql_edge *ql_state_record(const ql_state *state, uint32_t index);
 bool ql_state_dropped(const ql_state *state, uint32_t index);
 ql_delta_group *ql_delta_group_of(const ql_state *state, uint32_t group);
-/* A block of one owner that shares all extents of `old`, which may be NULL; NULL when memory is out. */
+/* A block of one owner that shares all extents of `old`, which may be NULL; NULL when memory is
+ * out. */
 ql_block *ql_block_copy(const ql_block *old);
 void ql_block_release(ql_block *block);
 
 /* The row of a node in one direction, as a view with this limit sees it. */
-int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch, ql_row *row);
+int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch,
+                ql_row *row);
 /* Begin to load the place of a row in the base or, when that is there, its edges. */
 void ql_row_fetch(const ql_state *state, uint32_t node, int side, bool edges);
 /* The newest record of a key in delta or base. */
-void ql_row_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_t type, uint32_t target, int *found,
-                 ql_edge *edge);
+void ql_row_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_t type,
+                 uint32_t target, int *found, ql_edge *edge);
 /* All rows of one direction that may hold edges, in order, as a view with this limit sees them. */
 typedef struct ql_walk {
     const ql_state *state;
@@ -286,8 +297,8 @@ static inline bool ql_walk_plain(ql_walk *walk, uint32_t *node, ql_row *row)
     return false;
 }
 
-/* The next row; *node is QL_NONE at the end. The row is valid until the next call with this scratch.
- * Inline, so that columns which the caller does not read cost nothing. */
+/* The next row; *node is QL_NONE at the end. The row is valid until the next call with this
+ * scratch. Inline, so that columns which the caller does not read cost nothing. */
 static inline int ql_walk_next(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row)
 {
     return ql_walk_plain(walk, node, row) ? QL_OK : ql_walk_find(walk, scratch, node, row);
@@ -314,7 +325,8 @@ typedef struct ql_log {
     int fd;
     const char *magic;
     uint8_t uuid[16];
-    uint32_t seed;     /* checksum of the header page; batches continue it, so none fits another store's log */
+    /* checksum of the header page; batches continue it, so none fits another store's log */
+    uint32_t seed;
 } ql_log;
 
 typedef struct ql_log_batch { /* 32 bytes on disk, followed by `count` records of 16 bytes */
@@ -328,25 +340,29 @@ typedef struct ql_log_batch { /* 32 bytes on disk, followed by `count` records o
 _Static_assert(sizeof(ql_log_batch) == 32, "batch header");
 _Static_assert(sizeof(ql_edge) == 16, "log record");
 
-int ql_log_open(const char *path, const char *magic, const uint8_t *uuid, bool writable, ql_log *log);
+int ql_log_open(const char *path, const char *magic, const uint8_t *uuid, bool writable,
+                ql_log *log);
 void ql_log_close(ql_log *log);
 int ql_log_size(const ql_log *log, uint64_t *size_bytes);
 int ql_log_header_check(const ql_log *log);
 /* Write one batch at `offset`: batch.count records, which `fill` gives piece by piece, in order. */
 int ql_log_write(const ql_log *log, uint64_t offset, ql_log_batch batch,
                  void (*fill)(void *context, ql_edge *piece, uint32_t n), void *context);
-/* Read the batch at `offset`, which must end at or before `until`; hand its records to `take` in pieces, before the
- * checksum is known: what was taken must be dropped when this fails. */
+/* Read the batch at `offset`, which must end at or before `until`; hand its records to `take` in
+ * pieces, before the checksum is known: what was taken must be dropped when this fails. */
 int ql_log_read(const ql_log *log, uint64_t offset, uint64_t until, uint64_t sequence,
-                int (*take)(void *context, const ql_edge *piece, uint32_t n), void *context, ql_log_batch *batch);
+                int (*take)(void *context, const ql_edge *piece, uint32_t n), void *context,
+                ql_log_batch *batch);
 /* Whether a record keeps to its ranges. */
 bool ql_edge_valid(const ql_edge *edge);
 
 /* ---- extent_file.c ---- */
 /* Write a state's base to a new file, in place of one that is there, synced. */
-int ql_extents_write(const ql_state *state, const char *path, const uint8_t *uuid, ql_graph_extents *extents);
+int ql_extents_write(const ql_state *state, const char *path, const uint8_t *uuid,
+                     ql_graph_extents *extents);
 /* The base of a file as a state that starts at extents->log_bytes; all of it is checked. */
-int ql_extents_read(const char *path, const uint8_t *uuid, const ql_graph_extents *extents, ql_state **state);
+int ql_extents_read(const char *path, const uint8_t *uuid, const ql_graph_extents *extents,
+                    ql_state **state);
 
 /* ---- neighbours.c ---- */
 #define QL_EDGE_READ_BYTES 10 /* other end, weight and type of one edge, for ql_cost */
@@ -372,7 +388,8 @@ typedef struct ql_node_map {
 } ql_node_map;
 
 void ql_node_map_free(ql_node_map *map);
-/* The position of a node, added at the end when it is new. Arrays by position need `capacity` elements. */
+/* The position of a node, added at the end when it is new. Arrays by position need `capacity`
+ * elements. */
 int ql_node_map_add(ql_node_map *map, uint32_t node, uint32_t *at);
 uint32_t ql_node_map_find(const ql_node_map *map, uint32_t node); /* QL_NONE when it is not there */
 

@@ -1,18 +1,19 @@
-/* graph_log.c: the file of associations, `graph.log`: append-only, the truth about every association.
+/* graph_log.c: the file of associations, `graph.log`: append-only, the truth about every
+ * association.
  *
  * Layout, little-endian, offsets in bytes:
- *   0     header page, 4,096 bytes: magic "QLGRAPH\0" (8), format u32, record size u32, store uuid (16),
- *         crc32c of these 32 bytes u32, zeros up to 4,096
- *   4096  batches without gaps, each
- *           magic u32 | count u32 | commit u64 | sequence u64 | crc32c u32 | zero u32      (32 bytes)
- *           count records: source u32 | target u32 | type u16 | flags u16 | weight f32     (16 bytes each)
+ *   0     header page, 4,096 bytes: magic "QLGRAPH\0" (8), format u32, record size u32, store uuid
+ * (16), crc32c of these 32 bytes u32, zeros up to 4,096 4096  batches without gaps, each magic u32
+ * | count u32 | commit u64 | sequence u64 | crc32c u32 | zero u32      (32 bytes) count records:
+ * source u32 | target u32 | type u16 | flags u16 | weight f32     (16 bytes each)
  *
- * One batch is one commit. `sequence` counts all records before the batch, so that a batch which was moved, repeated
- * or left out does not fit. The checksum starts from the header page's, so that a batch of another store does not fit.
- * How much of the file is committed stands in the catalog; bytes after that mean nothing and are overwritten.
+ * One batch is one commit. `sequence` counts all records before the batch, so that a batch which
+ * was moved, repeated or left out does not fit. The checksum starts from the header page's, so that
+ * a batch of another store does not fit. How much of the file is committed stands in the catalog;
+ * bytes after that mean nothing and are overwritten.
  *
- * The header of a batch is written after its records: only one pass over the records is needed, and order does not
- * matter, because nothing is read before it was synced and its length committed. */
+ * The header of a batch is written after its records: only one pass over the records is needed, and
+ * order does not matter, because nothing is read before it was synced and its length committed. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -71,9 +72,10 @@ int ql_log_size(const ql_log *log, uint64_t *size_bytes)
     return QL_OK;
 }
 
-/* A file that ends inside its header page was being created when the process or the machine died: no batch was ever
- * written, so a writer starts it again. */
-int ql_log_open(const char *path, const char *magic, const uint8_t *uuid, bool writable, ql_log *log)
+/* A file that ends inside its header page was being created when the process or the machine died:
+ * no batch was ever written, so a writer starts it again. */
+int ql_log_open(const char *path, const char *magic, const uint8_t *uuid, bool writable,
+                ql_log *log)
 {
     ql_log opened;
     opened.fd = open(path, (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC, 0666);
@@ -85,7 +87,8 @@ int ql_log_open(const char *path, const char *magic, const uint8_t *uuid, bool w
     opened.seed = header.checksum;
     uint64_t size_bytes;
     int status = ql_log_size(&opened, &size_bytes);
-    if (status == QL_OK && writable && size_bytes < QL_LOG_HEADER_BYTES) status = header_write(opened.fd, &header);
+    if (status == QL_OK && writable && size_bytes < QL_LOG_HEADER_BYTES)
+        status = header_write(opened.fd, &header);
     if (status == QL_OK) status = header_verify(opened.fd, &header);
     if (status != QL_OK) {
         ql_log_close(&opened);
@@ -127,10 +130,12 @@ int ql_log_write(const ql_log *log, uint64_t offset, ql_log_batch batch,
     uint32_t checksum = ql_crc32c(log->seed, &batch, sizeof batch);
     int status = QL_OK;
     for (uint64_t done = 0; done < batch.count && status == QL_OK;) {
-        uint32_t n = batch.count - done < PIECE_RECORDS ? (uint32_t)(batch.count - done) : PIECE_RECORDS;
+        uint32_t n = batch.count - done < PIECE_RECORDS ? (uint32_t)(batch.count - done)
+                                                        : PIECE_RECORDS;
         fill(context, piece, n);
         checksum = ql_crc32c(checksum, piece, n * sizeof *piece);
-        status = ql_file_write(log->fd, piece, n * sizeof *piece, offset + sizeof batch + done * sizeof *piece);
+        status = ql_file_write(log->fd, piece, n * sizeof *piece,
+                               offset + sizeof batch + done * sizeof *piece);
         done += n;
     }
     batch.checksum = checksum;
@@ -141,12 +146,14 @@ int ql_log_write(const ql_log *log, uint64_t offset, ql_log_batch batch,
 
 static bool batch_fits(const ql_log_batch *batch, uint64_t room, uint64_t sequence)
 {
-    return batch->magic == BATCH_MAGIC && batch->count > 0 && batch->count <= room / sizeof(ql_edge) &&
-           batch->sequence == sequence && batch->reserved == 0;
+    return batch->magic == BATCH_MAGIC && batch->count > 0 &&
+           batch->count <= room / sizeof(ql_edge) && batch->sequence == sequence &&
+           batch->reserved == 0;
 }
 
 int ql_log_read(const ql_log *log, uint64_t offset, uint64_t until, uint64_t sequence,
-                int (*take)(void *context, const ql_edge *piece, uint32_t n), void *context, ql_log_batch *batch)
+                int (*take)(void *context, const ql_edge *piece, uint32_t n), void *context,
+                ql_log_batch *batch)
 {
     ql_log_batch head;
     if (until < offset || until - offset < sizeof head) return QL_E_CORRUPT;
@@ -160,8 +167,10 @@ int ql_log_read(const ql_log *log, uint64_t offset, uint64_t until, uint64_t seq
     uint32_t checksum = ql_crc32c(log->seed, &plain, sizeof plain);
     int status = QL_OK;
     for (uint64_t done = 0; done < head.count && status == QL_OK;) {
-        uint32_t n = head.count - done < PIECE_RECORDS ? (uint32_t)(head.count - done) : PIECE_RECORDS;
-        status = ql_file_read(log->fd, piece, n * sizeof *piece, offset + sizeof head + done * sizeof *piece);
+        uint32_t n = head.count - done < PIECE_RECORDS ? (uint32_t)(head.count - done)
+                                                       : PIECE_RECORDS;
+        status = ql_file_read(log->fd, piece, n * sizeof *piece,
+                              offset + sizeof head + done * sizeof *piece);
         if (status != QL_OK) break;
         checksum = ql_crc32c(checksum, piece, n * sizeof *piece);
         for (uint32_t i = 0; i < n; i++) {

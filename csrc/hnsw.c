@@ -1,24 +1,26 @@
 /* hnsw.c: the walk through the graph of neighbours.
  *
- * Idea: Malkov and Yashunin 2018 (arXiv:1603.09320), with the lists of DiskANN (Subramanya et al. 2019).  Every slot
- * keeps a short list of slots that are near it in different directions; a search repeatedly opens the nearest slot
- * it knows and looks at that list, and ends when the `width` nearest known slots are all open.
+ * Idea: Malkov and Yashunin 2018 (arXiv:1603.09320), with the lists of DiskANN (Subramanya et al.
+ * 2019).  Every slot keeps a short list of slots that are near it in different directions; a search
+ * repeatedly opens the nearest slot it knows and looks at that list, and ends when the `width`
+ * nearest known slots are all open.
  *
  * What is different here.
- * - No hierarchy.  In high dimension the upper layers only replace a good first guess, and a scan over 64 evenly
- *   spread slots (the routers) gives one for the price of two hops.
- * - One sorted array of integers is the beam: candidates and results in one, 8 bytes each.  The loop itself stands in
- *   walk.h and is compiled once for every instruction set.
- * - Every list is whole cache lines of u32, ended by QL_NONE, in address space reserved for all slots: no pointer
- *   ever moves, and readers need no lock.
- * - A slot whose row equals an earlier one is not linked at all but chained to it; the walk finds the first and
- *   near.c follows the chain.  A thousand copies would otherwise fill each other's lists and cut themselves off.
- * - Every slot has a parent: a slot whose list holds it, chosen among those before it.  By induction every slot can be
- *   reached from slot 0, at any moment (build.c).
+ * - No hierarchy.  In high dimension the upper layers only replace a good first guess, and a scan
+ * over 64 evenly spread slots (the routers) gives one for the price of two hops.
+ * - One sorted array of integers is the beam: candidates and results in one, 8 bytes each.  The
+ * loop itself stands in walk.h and is compiled once for every instruction set.
+ * - Every list is whole cache lines of u32, ended by QL_NONE, in address space reserved for all
+ * slots: no pointer ever moves, and readers need no lock.
+ * - A slot whose row equals an earlier one is not linked at all but chained to it; the walk finds
+ * the first and near.c follows the chain.  A thousand copies would otherwise fill each other's
+ * lists and cut themselves off.
+ * - Every slot has a parent: a slot whose list holds it, chosen among those before it.  By
+ * induction every slot can be reached from slot 0, at any moment (build.c).
  * - Dead slots are swept out of all lists now and then, and cost nothing from then on (build.c).
  *
- * Invariants: links and chains name slots below the count being built; slots below `covered` have complete lists;
- * parents are a tree with root 0, over all slots that were not swept out. */
+ * Invariants: links and chains name slots below the count being built; slots below `covered` have
+ * complete lists; parents are a tree with root 0, over all slots that were not swept out. */
 #define _GNU_SOURCE
 #include "index.h"
 
@@ -46,7 +48,8 @@ static size_t links_bytes(const ql_hnsw *index)
     return (size_t)index->slots_max * index->degree * sizeof(uint32_t);
 }
 
-int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed, ql_hnsw **index)
+int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed,
+               ql_hnsw **index)
 {
     ql_hnsw *made = ql_alloc(1, sizeof *made);
     size_t slots = vectors->slots_max;
@@ -74,18 +77,21 @@ int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, u
         ql_hnsw_close(made);
         return QL_E_MEMORY;
     }
-    /* Walks jump at random: with pages of 2 MiB every jump finds its translation. Only a hint, so no error. */
+    /* Walks jump at random: with pages of 2 MiB every jump finds its translation. Only a hint, so
+     * no error. */
     madvise((void *)made->links, links_bytes(made), MADV_HUGEPAGE);
     madvise(made->codes, slots * made->coder.bytes, MADV_HUGEPAGE);
     *index = made;
     return QL_OK;
 }
 
-int ql_hnsw_create(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed, ql_hnsw **index)
+int ql_hnsw_create(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed,
+                   ql_hnsw **index)
 {
     if (degree == 0) degree = DEGREE_DEFAULT;
     if (ef_construction == 0) ef_construction = EF_CONSTRUCTION_DEFAULT;
-    if (degree > DEGREE_MAX || degree < 4 || ef_construction > EF_CONSTRUCTION_MAX) return QL_E_INVALID;
+    if (degree > DEGREE_MAX || degree < 4 || ef_construction > EF_CONSTRUCTION_MAX)
+        return QL_E_INVALID;
     return index_make(vectors, (degree + 15) / 16 * 16, ef_construction, seed, index);
 }
 
@@ -161,7 +167,8 @@ int walk_take(ql_hnsw *index, uint32_t width, walk **taken)
             return QL_E_MEMORY;
         }
     }
-    /* A little more than needed, so that an index that grows does not reallocate for every search. */
+    /* A little more than needed, so that an index that grows does not reallocate for every
+     * search. */
     if (words > scratch->visited_words) words += words / 4;
     if (walk_grow(scratch, words, width) != QL_OK) {
         walk_free(scratch);
@@ -175,8 +182,8 @@ void walk_give(ql_hnsw *index, walk *done)
 {
     for (uint32_t i = 0; i < WALKS_KEPT; i++) {
         walk *expected = NULL;
-        if (atomic_compare_exchange_strong_explicit(&index->kept[i], &expected, done, memory_order_release,
-                                                    memory_order_relaxed))
+        if (atomic_compare_exchange_strong_explicit(&index->kept[i], &expected, done,
+                                                    memory_order_release, memory_order_relaxed))
             return;
     }
     walk_free(done);
@@ -188,7 +195,8 @@ uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot)
     uint32_t low = 0;
 
     if (scratch->count == width && distance >= beam[width - 1].distance) return width;
-    for (uint32_t n = scratch->count, half; n; n -= half) { /* Without a branch that depends on data. */
+    /* Without a branch that depends on data. */
+    for (uint32_t n = scratch->count, half; n; n -= half) {
         half = n - n / 2;
         low = beam[low + half - 1].distance <= distance ? low + half : low;
     }
@@ -199,8 +207,8 @@ uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot)
     return low;
 }
 
-void index_distances(const ql_hnsw *index, const coded *aim, int hot, const uint32_t *slots, uint32_t n,
-                     float *distances)
+void index_distances(const ql_hnsw *index, const coded *aim, int hot, const uint32_t *slots,
+                     uint32_t n, float *distances)
 {
     const uint8_t *codes[DEGREE_MAX];
 

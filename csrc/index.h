@@ -1,4 +1,5 @@
-/* index.h: what hnsw.c (walking), build.c (linking), index_file.c (saving) and near.c (answering) share. */
+/* index.h: what hnsw.c (walking), build.c (linking), index_file.c (saving) and near.c (answering)
+ * share. */
 #ifndef QL_INDEX_H
 #define QL_INDEX_H
 
@@ -8,18 +9,23 @@
 #include "codes.h"
 #include "rows.h"
 
-#define LINK_DUPLICATE (QL_NONE - 1) /* first link of a slot whose row equals its parent's: it has no links of its own */
-#define LINK_REMOVED (QL_NONE - 2)   /* first link of a slot that was swept out: nothing leads to it any more */
+#define LINK_DUPLICATE                                                                             \
+    (QL_NONE -                                                                                     \
+     1) /* first link of a slot whose row equals its parent's: it has no links of its own */
+#define LINK_REMOVED                                                                               \
+    (QL_NONE - 2) /* first link of a slot that was swept out: nothing leads to it any more */
 #define ROUTERS 64u
 #define WALKS_KEPT 16u
 #define DEGREE_MAX CODES_AT_ONCE
 
-#define TOUCHED_MAX 16384u /* visited slots remembered one by one; beyond, the whole bitmap is cleared */
+#define TOUCHED_MAX                                                                                \
+    16384u /* visited slots remembered one by one; beyond, the whole bitmap is cleared */
 #define KEYS_BEYOND 16u    /* keys behind the beam, see walk.h */
 
 /* A slot and how far it is; the beam keeps them sorted. */
 typedef struct candidate {
-    float distance; /* smaller is closer: 1-cosine, squared L2, or minus the dot product; never NaN */
+    /* smaller is closer: 1-cosine, squared L2, or minus the dot product; never NaN */
+    float distance;
     uint32_t slot;
 } candidate;
 
@@ -38,19 +44,21 @@ typedef struct walk {
     uint32_t count;     /* candidates in the beam */
 } walk;
 
-/* Thread rule: one writer at a time (mutex `writer`) extends, saves and checks; any number of threads walk meanwhile.
- * links, chain and routers are single atomic words; a list seen half old, half new is a list of valid slots.
- * `covered` is stored (release) after all that it promises. */
+/* Thread rule: one writer at a time (mutex `writer`) extends, saves and checks; any number of
+ * threads walk meanwhile. links, chain and routers are single atomic words; a list seen half old,
+ * half new is a list of valid slots. `covered` is stored (release) after all that it promises. */
 struct ql_hnsw {
     ql_vectors *vectors;
     _Atomic uint32_t *links;  /* slots_max lists of `degree` slots, ended by QL_NONE */
     _Atomic uint32_t *chain;  /* next slot with an equal row, or QL_NONE */
     uint8_t *codes;           /* slots_max codes of coder.bytes */
-    uint32_t *parent;         /* writer: a slot whose list holds this one until it is swept; of a duplicate, its first */
+    /* writer: a slot whose list holds this one until it is swept; of a duplicate, its first */
+    uint32_t *parent;
     uint16_t *children;       /* writer: how many slots call this one their parent */
     _Atomic uint32_t covered;
     _Atomic uint32_t removed; /* slots that were swept out */
-    _Atomic uint64_t swept;   /* who sees less than this commit may miss slots that were swept out, and scans */
+    /* who sees less than this commit may miss slots that were swept out, and scans */
+    _Atomic uint64_t swept;
     _Atomic uint32_t router[ROUTERS];
     uint32_t slots_max;       /* of the vectors, which may be closed first */
     uint32_t degree;          /* a multiple of 16: lists are whole cache lines */
@@ -62,7 +70,8 @@ struct ql_hnsw {
 };
 
 /* hnsw.c */
-int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed, ql_hnsw **index);
+int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed,
+               ql_hnsw **index);
 int walk_take(ql_hnsw *index, uint32_t width, walk **taken);
 void walk_give(ql_hnsw *index, walk *done);
 /* Put a slot in its place, if it is among the `width` closest; returns the place, or width. */
@@ -70,13 +79,14 @@ uint32_t beam_add(walk *scratch, uint32_t width, float distance, uint32_t slot);
 /* Fill the beam with the `width` slots below `limit` that are closest to scratch->aim. */
 void index_walk(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost);
 /* Distances from aim to n <= DEGREE_MAX slots; hot: from the hot planes of their codes. */
-void index_distances(const ql_hnsw *index, const coded *aim, int hot, const uint32_t *slots, uint32_t n,
-                     float *distances);
+void index_distances(const ql_hnsw *index, const coded *aim, int hot, const uint32_t *slots,
+                     uint32_t n, float *distances);
 void router_refresh(ql_hnsw *index);
 
 static inline uint32_t link_at(const ql_hnsw *index, uint32_t slot, uint32_t i)
 {
-    return atomic_load_explicit(&index->links[(size_t)slot * index->degree + i], memory_order_acquire);
+    return atomic_load_explicit(&index->links[(size_t)slot * index->degree + i],
+                                memory_order_acquire);
 }
 
 static inline int is_duplicate(const ql_hnsw *index, uint32_t slot)

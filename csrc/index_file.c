@@ -1,19 +1,17 @@
 /* index_file.c: the graph of neighbours as one immutable, position-independent, checksummed file.
  *
- *   header   4,096 bytes: "QLHNSW\0\3", u32 format, u32 dim, u32 metric, u32 degree, u32 ef_construction, u32 covered,
- *            u64 seed, u8[16] uuid, u64 swept, u32 crc32c of each section, u32 crc32c of the
- *            bytes before, zeros
- *   links    covered * degree u32, padded with zeros to 4,096
- *   chain    covered u32, padded
- *   parent   covered u32, padded
- *   codes    covered codes of codes.c, padded
+ *   header   4,096 bytes: "QLHNSW\0\3", u32 format, u32 dim, u32 metric, u32 degree, u32
+ * ef_construction, u32 covered, u64 seed, u8[16] uuid, u64 swept, u32 crc32c of each section, u32
+ * crc32c of the bytes before, zeros links    covered * degree u32, padded with zeros to 4,096 chain
+ * covered u32, padded parent   covered u32, padded codes    covered codes of codes.c, padded
  *
- * All little-endian.  The file is derived: whatever is wrong with it, it can be made again from the rows.
+ * All little-endian.  The file is derived: whatever is wrong with it, it can be made again from the
+ * rows.
  *
- * Loading reads every byte once through a small buffer (checksum and range of every link), then maps the sections
- * copy-on-write where the arrays live: the writer goes on linking, and the file never changes.  A file that
- * passes cannot make a walk leave its arrays or loop: links are in range, parents are a tree, and a chain of
- * equal rows falls from slot to slot. */
+ * Loading reads every byte once through a small buffer (checksum and range of every link), then
+ * maps the sections copy-on-write where the arrays live: the writer goes on linking, and the file
+ * never changes.  A file that passes cannot make a walk leave its arrays or loop: links are in
+ * range, parents are a tree, and a chain of equal rows falls from slot to slot. */
 #define _GNU_SOURCE
 #include "index.h"
 
@@ -115,7 +113,8 @@ static int save(const ql_hnsw *index, int fd)
 
 int ql_hnsw_save(const ql_hnsw *index, const char *path)
 {
-    pthread_mutex_t *writer = (pthread_mutex_t *)&index->writer; /* Locking changes nothing that the index holds. */
+    /* Locking changes nothing that the index holds. */
+    pthread_mutex_t *writer = (pthread_mutex_t *)&index->writer;
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     int status;
 
@@ -143,7 +142,8 @@ static int header_read(const ql_vectors *vectors, int fd, header *head)
     if (fstat(fd, &info) != 0) return QL_E_IO;
     if (!S_ISREG(info.st_mode)) return QL_E_CORRUPT;
     QL_TRY(ql_file_read(fd, head, sizeof *head, 0));
-    if (memcmp(head->magic, magic, sizeof magic) != 0 || head->format != QL_FORMAT) return QL_E_CORRUPT;
+    if (memcmp(head->magic, magic, sizeof magic) != 0 || head->format != QL_FORMAT)
+        return QL_E_CORRUPT;
     if (head->crc != ql_crc32c(0, head, offsetof(header, crc))) return QL_E_CORRUPT;
     for (size_t i = 0; i < sizeof head->zeros; i++)
         if (head->zeros[i]) return QL_E_CORRUPT;
@@ -155,14 +155,16 @@ static int header_read(const ql_vectors *vectors, int fd, header *head)
     return QL_OK;
 }
 
-/* Every word is a slot below covered, or QL_NONE, or, at the head of a list, the mark of a duplicate or of a removed
- * slot. */
-static int words_check(const uint32_t *words, size_t n, const header *head, int section, size_t first)
+/* Every word is a slot below covered, or QL_NONE, or, at the head of a list, the mark of a
+ * duplicate or of a removed slot. */
+static int words_check(const uint32_t *words, size_t n, const header *head, int section,
+                       size_t first)
 {
     if (section == CODES) return QL_OK; /* Any byte is a code. */
     for (size_t i = 0; i < n; i++) {
         if (words[i] < head->covered || words[i] == QL_NONE) continue;
-        if (section == LINKS && words[i] >= LINK_REMOVED && (first + i) % head->degree == 0) continue;
+        if (section == LINKS && words[i] >= LINK_REMOVED && (first + i) % head->degree == 0)
+            continue;
         return QL_E_CORRUPT;
     }
     return QL_OK;
@@ -180,15 +182,16 @@ static int section_check(int fd, const header *head, int section, char *buffer)
         size_t used = size_bytes - at < part ? size_bytes - at : part;
         QL_TRY(ql_file_read(fd, buffer, part, offset + at));
         crc = ql_crc32c(crc, buffer, used);
-        QL_TRY(words_check((const uint32_t *)(const void *)buffer, used / sizeof(uint32_t), head, section,
-                           at / sizeof(uint32_t)));
+        QL_TRY(words_check((const uint32_t *)(const void *)buffer, used / sizeof(uint32_t), head,
+                           section, at / sizeof(uint32_t)));
         for (size_t i = used; i < part; i++)
             if (buffer[i]) return QL_E_CORRUPT;
     }
     return crc == head->section_crc[section] ? QL_OK : QL_E_CORRUPT;
 }
 
-/* Chains, which code relies on to end, and who may be whose parent; counts the children and the removed. */
+/* Chains, which code relies on to end, and who may be whose parent; counts the children and the
+ * removed. */
 static int family_check(ql_hnsw *index, uint32_t slot, uint32_t covered)
 {
     uint32_t parent = index->parent[slot];
@@ -206,11 +209,13 @@ static int family_check(ql_hnsw *index, uint32_t slot, uint32_t covered)
     }
     if (!duplicate && slot && ++index->children[parent] > index->degree / 2) return QL_E_CORRUPT;
     if (next == QL_NONE) return QL_OK;
-    if (!is_duplicate(index, next) || index->parent[next] != (duplicate ? parent : slot)) return QL_E_CORRUPT;
+    if (!is_duplicate(index, next) || index->parent[next] != (duplicate ? parent : slot))
+        return QL_E_CORRUPT;
     return duplicate && next >= slot ? QL_E_CORRUPT : QL_OK;
 }
 
-/* Do all parents lead to slot 0?  seen: zeros; becomes the number of the slot from which a slot was first reached. */
+/* Do all parents lead to slot 0?  seen: zeros; becomes the number of the slot from which a slot was
+ * first reached. */
 static int tree_check(const ql_hnsw *index, uint32_t covered, uint32_t *seen)
 {
     for (uint32_t slot = 1; slot < covered; slot++) {
@@ -248,10 +253,12 @@ static int load(ql_vectors *vectors, int fd, ql_hnsw **index)
     for (int section = LINKS; section < SECTIONS && status == QL_OK; section++)
         status = section_check(fd, &head, section, buffer);
     ql_free(buffer);
-    if (status == QL_OK) status = index_make(vectors, head.degree, head.ef_construction, head.seed, &made);
+    if (status == QL_OK)
+        status = index_make(vectors, head.degree, head.ef_construction, head.seed, &made);
     for (int section = LINKS; section < SECTIONS && status == QL_OK; section++)
         status = ql_map_file(fd, section_offset(shape_of(&head), section),
-                             padded(section_bytes(shape_of(&head), section)), 1, section_memory(made, section));
+                             padded(section_bytes(shape_of(&head), section)), 1,
+                             section_memory(made, section));
     if (status == QL_OK) status = families_check(made, head.covered);
     if (status != QL_OK) {
         ql_hnsw_close(made);
@@ -277,7 +284,8 @@ int ql_hnsw_load(ql_vectors *vectors, const char *path, ql_hnsw **index)
 
 /* ---- checking ---- */
 
-/* A removed slot has no list; others are slots without itself and without repeats, then QL_NONE to its end; a duplicate equals its parent. */
+/* A removed slot has no list; others are slots without itself and without repeats, then QL_NONE to
+ * its end; a duplicate equals its parent. */
 static int list_check(const ql_hnsw *index, uint32_t slot, uint32_t covered)
 {
     const ql_vectors *vectors = index->vectors;
@@ -285,13 +293,15 @@ static int list_check(const ql_hnsw *index, uint32_t slot, uint32_t covered)
 
     if (is_duplicate(index, slot)) {
         size_t size_bytes = (size_t)vectors->dim * sizeof(float);
-        int equal = memcmp(row_at(vectors, slot), row_at(vectors, index->parent[slot]), size_bytes) == 0;
+        int equal = memcmp(row_at(vectors, slot), row_at(vectors, index->parent[slot]),
+                           size_bytes) == 0;
         return equal ? QL_OK : QL_E_CORRUPT;
     }
     if (is_removed(index, slot)) count = 1;
     while (count < index->degree && link_at(index, slot, count) != QL_NONE) {
         uint32_t to = link_at(index, slot, count);
-        if (to >= covered || to == slot || is_duplicate(index, to) || is_removed(index, to)) return QL_E_CORRUPT;
+        if (to >= covered || to == slot || is_duplicate(index, to) || is_removed(index, to))
+            return QL_E_CORRUPT;
         for (uint32_t i = 0; i < count; i++)
             if (link_at(index, slot, i) == to) return QL_E_CORRUPT;
         count++;
@@ -301,7 +311,8 @@ static int list_check(const ql_hnsw *index, uint32_t slot, uint32_t covered)
     return QL_OK;
 }
 
-/* Count the slots, but for removed ones, that neither links from slot 0 nor chains lead to.  queue: room for every slot. */
+/* Count the slots, but for removed ones, that neither links from slot 0 nor chains lead to.  queue:
+ * room for every slot. */
 static uint64_t unreached(const ql_hnsw *index, uint32_t covered, uint32_t *queue, uint8_t *seen)
 {
     uint64_t reached = covered != 0;
@@ -336,7 +347,8 @@ int ql_hnsw_check(const ql_hnsw *index, uint64_t *unreachable)
     queue = ql_alloc((size_t)covered + 1, sizeof *queue);
     seen = ql_alloc((size_t)covered + 1, 1);
     if (!queue || !seen) status = QL_E_MEMORY;
-    for (uint32_t slot = 0; slot < covered && status == QL_OK; slot++) status = list_check(index, slot, covered);
+    for (uint32_t slot = 0; slot < covered && status == QL_OK; slot++)
+        status = list_check(index, slot, covered);
     if (status == QL_OK) *unreachable = unreached(index, covered, queue, seen);
     ql_free(queue);
     ql_free(seen);

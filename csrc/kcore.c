@@ -1,7 +1,9 @@
-/* kcore.c: core numbers: the largest k for which a vertex lies in a subgraph where all have degree k.
+/* kcore.c: core numbers: the largest k for which a vertex lies in a subgraph where all have degree
+ * k.
  *
- * Batagelj, Zaversnik (2003): vertices in buckets by degree, peeled from the lowest; a neighbour that loses a peeled vertex moves
- * one bucket down by changing places with the first of its own.  O(n + m), three columns. */
+ * Batagelj, Zaversnik (2003): vertices in buckets by degree, peeled from the lowest; a neighbour
+ * that loses a peeled vertex moves one bucket down by changing places with the first of its own.
+ * O(n + m), three columns. */
 #include <string.h>
 
 #include "internal.h"
@@ -30,7 +32,8 @@ int ql_core_numbers(const ql_csr *graph, uint32_t *cores, ql_cost *cost)
     const uint32_t n = graph->n;
     int status = QL_E_MEMORY;
     uint32_t largest = 0;
-    peeling p = {.order = ql_alloc(n, sizeof(uint32_t)), .positions = ql_alloc(n, sizeof(uint32_t))};
+    peeling p = {.order = ql_alloc(n, sizeof(uint32_t)),
+                 .positions = ql_alloc(n, sizeof(uint32_t))};
     for (uint32_t v = 0; v < n; v++) {
         const uint64_t degree = graph->offsets[v + 1] - graph->offsets[v];
         if (degree >= QL_NONE) {

@@ -111,10 +111,10 @@ static void l2_rows(const float *query, uint32_t dim, const float *const *rows, 
     if (i < n) score(L2, query, dim, rows + i, 1, out + i);
 }
 
-/* Sums of the nibbles of one plane with the query.  A nibble times a byte is below 2^11 and pairs are summed, so 16 bits
- * hold two such steps with room to spare.  n is a constant at every call. */
-ALWAYS void score_plane(const int8_t *query, uint32_t plane, const uint8_t *const *rows, size_t offset, int n,
-                        int32_t *out)
+/* Sums of the nibbles of one plane with the query.  A nibble times a byte is below 2^11 and pairs
+ * are summed, so 16 bits hold two such steps with room to spare.  n is a constant at every call. */
+ALWAYS void score_plane(const int8_t *query, uint32_t plane, const uint8_t *const *rows,
+                        size_t offset, int n, int32_t *out)
 {
     const __m256i low = _mm256_set1_epi8(15);
     const __m256i ones = _mm256_set1_epi16(1);
@@ -128,20 +128,23 @@ ALWAYS void score_plane(const int8_t *query, uint32_t plane, const uint8_t *cons
         for (int r = 0; r < n; r++) {
             __m256i both = _mm256_loadu_si256((const __m256i *)(rows[r] + offset + i));
             __m256i a = _mm256_maddubs_epi16(_mm256_and_si256(both, low), first);
-            __m256i b = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(both, 4), low), second);
+            __m256i b = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(both, 4), low),
+                                             second);
 
             sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
         }
     }
     for (int r = 0; r < n; r++) {
-        __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums[r]), _mm256_extracti128_si256(sums[r], 1));
+        __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums[r]),
+                                     _mm256_extracti128_si256(sums[r], 1));
         __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
 
         out[r] = _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
     }
 }
 
-static void code_hot_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out)
+static void code_hot_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows,
+                          uint32_t n, int32_t *out)
 {
     uint32_t i = 0;
 
@@ -149,7 +152,8 @@ static void code_hot_rows(const int8_t *query, uint32_t plane, const uint8_t *co
     for (; i < n; i++) score_plane(query, plane, rows + i, 0, 1, out + i);
 }
 
-static void code_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out)
+static void code_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n,
+                      int32_t *out)
 {
     code_hot_rows(query, plane, rows, n, out);
     for (uint32_t i = 0; i < n; i++) {
@@ -176,7 +180,8 @@ ALWAYS const float *padded_16(const float *from, uint32_t count, float *room)
     return room;
 }
 
-static void exact_dot(const float *query, const float *row, uint32_t dim, double *dot_out, double *square_out)
+static void exact_dot(const float *query, const float *row, uint32_t dim, double *dot_out,
+                      double *square_out)
 {
     __m256d dots[4];
     __m256d squares[4];

@@ -104,9 +104,10 @@ static void l2_rows(const float *query, uint32_t dim, const float *const *rows, 
     for (; i < n; i++) score(L2, query, dim, rows + i, 1, out + i);
 }
 
-/* Codes of codes.c, four or one at a time: one load of the query serves all, and the sums of four are folded together.
- * n and hot are constants at every call. */
-ALWAYS void score_codes(const int8_t *query, uint32_t plane, const uint8_t *const *rows, int n, int hot, int32_t *out)
+/* Codes of codes.c, four or one at a time: one load of the query serves all, and the sums of four
+ * are folded together. n and hot are constants at every call. */
+ALWAYS void score_codes(const int8_t *query, uint32_t plane, const uint8_t *const *rows, int n,
+                        int hot, int32_t *out)
 {
     const __m512i low = _mm512_set1_epi8(15);
     __m512i sums[4];
@@ -125,7 +126,8 @@ ALWAYS void score_codes(const int8_t *query, uint32_t plane, const uint8_t *cons
             if (hot) {
                 a = _mm512_and_si512(a, low);
                 b = _mm512_and_si512(b, low);
-            } else { /* Where the mask is set the warm nibble, else the hot one: 0xca is "a ? b : c". */
+            } else {
+                /* Where the mask is set the warm nibble, else the hot one: 0xca is "a ? b : c". */
                 __m512i warm = _mm512_loadu_si512(rows[r] + plane + i);
                 b = _mm512_ternarylogic_epi64(low, _mm512_srli_epi16(warm, 4), a, 0xca);
                 a = _mm512_ternarylogic_epi64(low, warm, _mm512_slli_epi16(a, 4), 0xca);
@@ -139,13 +141,16 @@ ALWAYS void score_codes(const int8_t *query, uint32_t plane, const uint8_t *cons
         return;
     }
     for (int r = 0; r < 4; r++)
-        eights[r] = _mm256_add_epi32(_mm512_castsi512_si256(sums[r]), _mm512_extracti64x4_epi64(sums[r], 1));
-    pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(eights[0], eights[1]), _mm256_hadd_epi32(eights[2], eights[3]));
-    _mm_storeu_si128((__m128i *)out,
-                     _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1)));
+        eights[r] = _mm256_add_epi32(_mm512_castsi512_si256(sums[r]),
+                                     _mm512_extracti64x4_epi64(sums[r], 1));
+    pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(eights[0], eights[1]),
+                              _mm256_hadd_epi32(eights[2], eights[3]));
+    _mm_storeu_si128((__m128i *)out, _mm_add_epi32(_mm256_castsi256_si128(pairs),
+                                                   _mm256_extracti128_si256(pairs, 1)));
 }
 
-static void code_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out)
+static void code_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n,
+                      int32_t *out)
 {
     uint32_t i = 0;
 
@@ -153,7 +158,8 @@ static void code_rows(const int8_t *query, uint32_t plane, const uint8_t *const 
     for (; i < n; i++) score_codes(query, plane, rows + i, 1, 0, out + i);
 }
 
-static void code_hot_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows, uint32_t n, int32_t *out)
+static void code_hot_rows(const int8_t *query, uint32_t plane, const uint8_t *const *rows,
+                          uint32_t n, int32_t *out)
 {
     uint32_t i = 0;
 
@@ -182,7 +188,8 @@ ALWAYS void widened(const float *from, uint32_t i, uint32_t dim, __m512d *halves
 }
 
 /* A product of two float32 is exact in float64, so fusing it with the addition changes no bit. */
-static void exact_dot(const float *query, const float *row, uint32_t dim, double *dot_out, double *square_out)
+static void exact_dot(const float *query, const float *row, uint32_t dim, double *dot_out,
+                      double *square_out)
 {
     __m512d dots[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
     __m512d squares[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};

@@ -200,10 +200,11 @@ static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size_bytes)
     return ~crc;
 }
 
-static void (*const code_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t, int32_t *) =
+static void (*const code_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t,
+                               int32_t *) =
     ql_code_rows_portable; /* The compiler makes them wide enough. */
-static void (*const code_hot_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t, int32_t *) =
-    ql_code_hot_rows_portable;
+static void (*const code_hot_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t,
+                                   int32_t *) = ql_code_hot_rows_portable;
 
 #include "walk.h"
 

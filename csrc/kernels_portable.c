@@ -107,8 +107,8 @@ static void widen_f16(const uint16_t *halves, uint64_t n, float *out)
     }
 }
 
-/* Adding this rounds a small float to the nearest integer and leaves it in the low bits, NaN or not:
- * a conversion would be undefined for NaN. */
+/* Adding this rounds a small float to the nearest integer and leaves it in the low bits, NaN or
+ * not: a conversion would be undefined for NaN. */
 #define ROUNDING 12582912.0f /* 1.5 * 2^23 */
 
 static void keep_larger(float *restrict lanes, const float *restrict row, uint32_t count)
@@ -192,10 +192,11 @@ static uint64_t screen(const ql_screen_query *query, const ql_screen_rows *rows,
     return passing;
 }
 
-static void (*const code_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t, int32_t *) =
+static void (*const code_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t,
+                               int32_t *) =
     ql_code_rows_portable; /* The compiler makes them wide enough. */
-static void (*const code_hot_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t, int32_t *) =
-    ql_code_hot_rows_portable;
+static void (*const code_hot_rows)(const int8_t *, uint32_t, const uint8_t *const *, uint32_t,
+                                   int32_t *) = ql_code_hot_rows_portable;
 
 #include "walk.h"
 

@@ -1,17 +1,20 @@
-/* near.c: nearest neighbours as the user sees them: visible, allowed, distinct, exactly scored, sorted.
+/* near.c: nearest neighbours as the user sees them: visible, allowed, distinct, exactly scored,
+ * sorted.
  *
- * The index covers a prefix of the rows; the rest is scanned.  Both only propose slots with an approximate score.
- * What is answered is computed here from the stored rows in float64 (products of two floats are exact there), so equal
- * rows have equal scores, and the order is by that score, then by the smaller node.
+ * The index covers a prefix of the rows; the rest is scanned.  Both only propose slots with an
+ * approximate score. What is answered is computed here from the stored rows in float64 (products of
+ * two floats are exact there), so equal rows have equal scores, and the order is by that score,
+ * then by the smaller node.
  *
- * A proposal costs a float64 score only if its approximate score, plus the most that float32 can be wrong, reaches
- * the k-th best so far.  A scan is therefore exact at float32 speed.
+ * A proposal costs a float64 score only if its approximate score, plus the most that float32 can be
+ * wrong, reaches the k-th best so far.  A scan is therefore exact at float32 speed.
  *
- * Filters and deaths.  Slots that died long ago are not in the graph any more; a snapshot that still sees some of them
- * scans.  To the others the walk is blind: a beam of width ef/s holds about ef matches when a share s of the
- * slots matches.  Its matches are the best ones as long as the k-th of them does not stand near the end of the
- * beam; otherwise (few matches, or matches far from the query) all matching rows are scanned, which costs what the
- * walk would have at the same share, and is exact.  So min(k, matching) results are always found. */
+ * Filters and deaths.  Slots that died long ago are not in the graph any more; a snapshot that
+ * still sees some of them scans.  To the others the walk is blind: a beam of width ef/s holds about
+ * ef matches when a share s of the slots matches.  Its matches are the best ones as long as the
+ * k-th of them does not stand near the end of the beam; otherwise (few matches, or matches far from
+ * the query) all matching rows are scanned, which costs what the walk would have at the same share,
+ * and is exact.  So min(k, matching) results are always found. */
 #include "index.h"
 
 #include <float.h>
@@ -20,14 +23,20 @@
 #include "order.h"
 
 #define SCAN_ROWS 64u
-#define CODE_ERROR 0.03 /* of a cosine times sqrt(d): 2.3 standard deviations of what codes.c rounds away */
-#define HOT_BLUR 0.75     /* the same of what the hot plane alone rounds away, five standard deviations */
+#define CODE_ERROR                                                                                 \
+    0.03 /* of a cosine times sqrt(d): 2.3 standard deviations of what codes.c rounds away */
+#define HOT_BLUR                                                                                   \
+    0.75 /* the same of what the hot plane alone rounds away, five standard deviations */
 #define WARM_PLACES 3u /* places per result that are scored with both planes of their codes ... */
 #define WARM_MORE 16u  /* ... and some more, because the walk saw the hot plane only */
-#define FEW 4u /* begin with the allowed nodes if they are less than this part of the slots; else look at every slot */
-#define DISTANCES_PER_WIDTH 12u /* rows that a walk scores per place in its beam; bench/vectors.py */
+#define FEW                                                                                        \
+    4u /* begin with the allowed nodes if they are less than this part of the slots; else look at  \
+          every slot */
+#define DISTANCES_PER_WIDTH                                                                        \
+    12u /* rows that a walk scores per place in its beam; bench/vectors.py */
 
-/* What is being asked, and the best answers so far.  keys are score-major: descending score << 32 | node. */
+/* What is being asked, and the best answers so far.  keys are score-major: descending score << 32 |
+ * node. */
 typedef struct question {
     const ql_vectors *vectors;
     const ql_near_options *options;
@@ -70,7 +79,8 @@ static float exact_score(const question *ask, uint32_t slot)
         dot = -kernels->exact_l2(ask->query, row, ask->vectors->dim);
     } else {
         kernels->exact_dot(ask->query, row, ask->vectors->dim, &dot, &square);
-        if (ask->vectors->metric == QL_COSINE) dot = square > 0 && ask->norm > 0 ? dot / (ask->norm * sqrt(square)) : 0;
+        if (ask->vectors->metric == QL_COSINE)
+            dot = square > 0 && ask->norm > 0 ? dot / (ask->norm * sqrt(square)) : 0;
     }
     if (dot > FLT_MAX) return FLT_MAX; /* Scores are finite. */
     return dot >= -FLT_MAX ? (float)dot : -FLT_MAX; /* Damaged rows may hold NaN: they come last. */
@@ -80,7 +90,8 @@ static float exact_score(const question *ask, uint32_t slot)
 
 static void keys_rotate(question *ask)
 {
-    for (uint32_t i = 0; i < ask->count; i++) ask->keys[i] = ask->keys[i] << 32 | ask->keys[i] >> 32;
+    for (uint32_t i = 0; i < ask->count; i++)
+        ask->keys[i] = ask->keys[i] << 32 | ask->keys[i] >> 32;
 }
 
 /* Keep the best k distinct nodes, sorted. */
@@ -91,7 +102,8 @@ static void keep_best(question *ask)
     keys_rotate(ask);
     order_keys(ask->keys, ask->count);
     for (uint32_t i = 0; i < ask->count; i++)
-        if (i == 0 || ask->keys[i] >> 32 != ask->keys[distinct - 1] >> 32) ask->keys[distinct++] = ask->keys[i];
+        if (i == 0 || ask->keys[i] >> 32 != ask->keys[distinct - 1] >> 32)
+            ask->keys[distinct++] = ask->keys[i];
     ask->count = distinct;
     keys_rotate(ask);
     order_keys(ask->keys, ask->count);
@@ -105,7 +117,9 @@ static void propose(question *ask, uint32_t slot, float score, double slack)
 {
     const slot_meta *meta = &ask->vectors->metas[slot];
 
-    if (!ask->extreme && !(meta->flags & SLOT_EXTREME) && (double)score + slack < (double)ask->threshold) return;
+    if (!ask->extreme && !(meta->flags & SLOT_EXTREME) &&
+        (double)score + slack < (double)ask->threshold)
+        return;
     score = exact_score(ask, slot);
     if (score < ask->threshold) return;
     ask->keys[ask->count++] = (uint64_t)order_descending(score) << 32 | meta->node;
@@ -118,7 +132,9 @@ static double float_slack(const question *ask, uint32_t slot, float score)
     double factor = (ask->vectors->dim / 32.0 + 16) * 6e-8;
 
     if (ask->vectors->metric == QL_L2) return factor * -(double)score;
-    return ask->vectors->metric == QL_DOT ? factor * ask->norm * (double)ask->vectors->metas[slot].scale : factor;
+    return ask->vectors->metric == QL_DOT
+               ? factor * ask->norm * (double)ask->vectors->metas[slot].scale
+               : factor;
 }
 
 /* What coding takes from it, but for one row in a hundred. */
@@ -152,7 +168,8 @@ static void score_slots(question *ask, const uint32_t *slots, uint32_t n)
     ask->cost->bytes += (uint64_t)n * vectors->dim * sizeof(float);
 }
 
-/* The next matches from slot *at on, up to SCAN_ROWS of them. Nearly all slots may fail: the loop does nothing else. */
+/* The next matches from slot *at on, up to SCAN_ROWS of them. Nearly all slots may fail: the loop
+ * does nothing else. */
 static uint32_t matches_from(const question *ask, uint32_t *at, uint32_t until, uint32_t *slots)
 {
     const slot_meta *metas = ask->vectors->metas;
@@ -182,7 +199,8 @@ static void scan_allowed(question *ask, uint32_t from, uint32_t until)
     for (uint64_t i = 0; i < (options->allowed_nodes + 63) / 64; i++)
         for (uint64_t word = options->allowed[i]; word; word &= word - 1) {
             uint64_t node = 64 * i + (uint64_t)__builtin_ctzll(word);
-            uint32_t slot = node < options->allowed_nodes ? place_newest(vectors, (uint32_t)node) : 0;
+            uint32_t slot = node < options->allowed_nodes ? place_newest(vectors, (uint32_t)node)
+                                                          : 0;
             for (; slot; slot = place_older(vectors, slot - 1)) {
                 if (slot - 1 < from || slot - 1 >= until) continue;
                 if (slot_visible(vectors, slot - 1, options->commit)) slots[n++] = slot - 1;
@@ -203,7 +221,8 @@ static void scan(question *ask, uint32_t from, uint32_t until)
     if (from == until) return;
     for (uint32_t i = 0; i < ask->vectors->dim; i++)
         ask->unit[i] = cosine ? (float)(ask->query[i] / ask->norm) : ask->query[i];
-    if (ask->few && places_until((ql_vectors *)ask->vectors, until)) { /* The table is no part of what the rows are. */
+    /* The table is no part of what the rows are. */
+    if (ask->few && places_until((ql_vectors *)ask->vectors, until)) {
         scan_allowed(ask, from, until);
         return;
     }
@@ -228,7 +247,8 @@ static int propose_chain(question *ask, const ql_hnsw *index, candidate place)
     return matched;
 }
 
-/* Can neither this place nor a later one reach the k-th best?  Known without touching the slot for cosine only. */
+/* Can neither this place nor a later one reach the k-th best?  Known without touching the slot for
+ * cosine only. */
 static int is_beyond(const question *ask, candidate place)
 {
     if (ask->vectors->metric != QL_COSINE) return 0;
@@ -245,11 +265,13 @@ static void row_prefetch(const question *ask, const ql_hnsw *index, uint32_t slo
     for (size_t at = 0; at < ask->vectors->stride; at += 64) __builtin_prefetch(row + at);
 }
 
-/* Are all places of the beam so close together that the hot plane cannot order them?  Rows of a dense cluster are. */
+/* Are all places of the beam so close together that the hot plane cannot order them?  Rows of a
+ * dense cluster are. */
 static int is_blurred(const question *ask, const walk *scratch)
 {
     if (!scratch->count) return 0;
-    double span = (double)scratch->beam[scratch->count - 1].distance - (double)scratch->beam[0].distance;
+    double span = (double)scratch->beam[scratch->count - 1].distance -
+                  (double)scratch->beam[0].distance;
     return span < HOT_BLUR / CODE_ERROR * code_slack(ask, scratch->beam[0].slot);
 }
 
@@ -272,8 +294,10 @@ static void warm_up(question *ask, const ql_hnsw *index, walk *scratch, uint32_t
     ask->cost->bytes += (uint64_t)n * index->coder.plane;
 }
 
-/* Answer from the index; 0 when the beam did not hold k matches, or held the k-th too near its end. */
-static int walk_answers(question *ask, const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, int blind)
+/* Answer from the index; 0 when the beam did not hold k matches, or held the k-th too near its
+ * end. */
+static int walk_answers(question *ask, const ql_hnsw *index, walk *scratch, uint32_t width,
+                        uint32_t limit, int blind)
 {
     uint32_t trusted = blind ? width - width / 4 : width;
     uint32_t warm = WARM_PLACES * ask->k + WARM_MORE;
@@ -311,7 +335,8 @@ static uint64_t allowed_count(const ql_near_options *options)
     uint64_t set = 0;
 
     if (!options->allowed) return 0;
-    for (uint64_t i = 0; i < options->allowed_nodes / 64; i++) set += (uint64_t)__builtin_popcountll(options->allowed[i]);
+    for (uint64_t i = 0; i < options->allowed_nodes / 64; i++)
+        set += (uint64_t)__builtin_popcountll(options->allowed[i]);
     if (options->allowed_nodes % 64)
         set += (uint64_t)__builtin_popcountll(options->allowed[options->allowed_nodes / 64] &
                                               ((UINT64_C(1) << options->allowed_nodes % 64) - 1));
@@ -319,8 +344,9 @@ static uint64_t allowed_count(const ql_near_options *options)
 }
 
 /* Width of the beam that should hold enough matches, or 0 when scanning all matches is cheaper. */
-static uint32_t beam_width(const ql_vectors *vectors, const ql_hnsw *index, const ql_near_options *options, uint32_t k,
-                           uint64_t allowed, uint32_t limit, int *blind)
+static uint32_t beam_width(const ql_vectors *vectors, const ql_hnsw *index,
+                           const ql_near_options *options, uint32_t k, uint64_t allowed,
+                           uint32_t limit, int *blind)
 {
     uint32_t retired = atomic_load_explicit(&vectors->retired, memory_order_relaxed);
     uint32_t removed = ql_hnsw_removed(index);
@@ -349,7 +375,8 @@ static int question_prepare(question *ask, const float *query)
     ask->extreme = ask->norm > 0 && !(ask->norm > 1e-15 && ask->norm < 1e15);
     ask->count = 0;
     ask->threshold = -INFINITY;
-    return ask->vectors->metric == QL_COSINE && square == 0; /* Everything scores 0: the smallest nodes win. */
+    /* Everything scores 0: the smallest nodes win. */
+    return ask->vectors->metric == QL_COSINE && square == 0;
 }
 
 static int near_one(question *ask, ql_hnsw *index, const float *query, uint32_t limit)
@@ -369,7 +396,8 @@ static int near_one(question *ask, ql_hnsw *index, const float *query, uint32_t 
         QL_TRY(walk_take(index, width, &scratch));
         answered = walk_answers(ask, index, scratch, width, limit, blind);
         walk_give(index, scratch);
-        if (ask->options->commit < atomic_load(&index->swept)) answered = 0; /* It may have missed what was swept out. */
+        /* It may have missed what was swept out. */
+        if (ask->options->commit < atomic_load(&index->swept)) answered = 0;
     }
     if (!answered) scan(ask, 0, covered);
     scan(ask, covered, ask->options->count);
@@ -403,7 +431,8 @@ static int questions_answer(errand *on, question *ask, ql_near_options *options)
 {
     for (uint32_t i; (i = atomic_fetch_add_explicit(&on->next, 1, memory_order_relaxed)) < on->n;) {
         size_t first = (size_t)i * on->options->k;
-        if (options->allowed) options->allowed = on->options->allowed + (size_t)i * options->allowed_stride;
+        if (options->allowed)
+            options->allowed = on->options->allowed + (size_t)i * options->allowed_stride;
         QL_TRY(near_one(ask, on->index, on->queries + (size_t)i * on->vectors->dim, on->limit));
         for (uint32_t j = 0; j < ask->count; j++) {
             on->nodes[first + j] = (uint32_t)ask->keys[j];
@@ -430,10 +459,11 @@ static void *run(void *argument)
     return NULL;
 }
 
-static int near_check(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n,
-                      const ql_near_options *options)
+static int near_check(const ql_vectors *vectors, const ql_hnsw *index, const float *queries,
+                      uint32_t n, const ql_near_options *options)
 {
-    if (options->count > ql_vectors_count(vectors) || options->threads > QL_THREADS_MAX) return QL_E_INVALID;
+    if (options->count > ql_vectors_count(vectors) || options->threads > QL_THREADS_MAX)
+        return QL_E_INVALID;
     if (index && index->vectors != vectors) return QL_E_INVALID;
     for (size_t i = 0; i < (size_t)n * vectors->dim; i++)
         if (!isfinite(queries[i])) return QL_E_INVALID;
@@ -441,7 +471,8 @@ static int near_check(const ql_vectors *vectors, const ql_hnsw *index, const flo
 }
 
 int ql_near(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n,
-            const ql_near_options *options, uint32_t *nodes, float *scores, uint32_t *found, ql_cost *cost)
+            const ql_near_options *options, uint32_t *nodes, float *scores, uint32_t *found,
+            ql_cost *cost)
 {
     errand on = {vectors, (ql_hnsw *)index, /* Idle scratch is not part of what the index holds. */
                  queries, options, nodes, scores, found, n, 0, 0, 0};
@@ -459,7 +490,8 @@ int ql_near(const ql_vectors *vectors, const ql_hnsw *index, const float *querie
     }
     for (runners[0] = (runner){.on = &on}; started < threads; started++) {
         runners[started] = (runner){.on = &on};
-        if (pthread_create(&runners[started].thread, NULL, run, &runners[started]) != 0) break; /* Slower, not wrong. */
+        /* Slower, not wrong. */
+        if (pthread_create(&runners[started].thread, NULL, run, &runners[started]) != 0) break;
     }
     run(&runners[0]);
     for (uint32_t i = 0; i < started; i++) {
@@ -472,16 +504,18 @@ int ql_near(const ql_vectors *vectors, const ql_hnsw *index, const float *querie
     return status;
 }
 
-int ql_near_block(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n, uint32_t k,
-                  uint32_t ef, uint32_t count, uint64_t commit, uint32_t exact, uint32_t threads,
-                  const uint64_t *allowed, uint64_t allowed_nodes, uint64_t allowed_stride, uint32_t *block)
+int ql_near_block(const ql_vectors *vectors, const ql_hnsw *index, const float *queries, uint32_t n,
+                  uint32_t k, uint32_t ef, uint32_t count, uint64_t commit, uint32_t exact,
+                  uint32_t threads, const uint64_t *allowed, uint64_t allowed_nodes,
+                  uint64_t allowed_stride, uint32_t *block)
 {
-    const ql_near_options options = {k, ef, count, commit, exact, allowed_nodes, allowed, threads, allowed_stride};
+    const ql_near_options options = {k,       ef,      count,         commit, exact, allowed_nodes,
+                                     allowed, threads, allowed_stride};
     size_t cells = (size_t)n * k;
     ql_cost cost = {0};
 
-    QL_TRY(ql_near(vectors, index, queries, n, &options, block, (float *)(void *)(block + cells), block + 2 * cells,
-                   &cost));
+    QL_TRY(ql_near(vectors, index, queries, n, &options, block, (float *)(void *)(block + cells),
+                   block + 2 * cells, &cost));
     memcpy(block + 2 * cells + n, &cost, sizeof cost);
     return QL_OK;
 }

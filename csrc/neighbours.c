@@ -1,7 +1,8 @@
-/* neighbours.c: reading associations out of a view: of given nodes, of one key, all, and how many there are.
+/* neighbours.c: reading associations out of a view: of given nodes, of one key, all, and how many
+ * there are.
  *
- * Order everywhere: (type, target, source) per asked node, (source, type, target) for all.  Memory of the answers grows
- * by halves; a failed allocation frees the answer and changes nothing. */
+ * Order everywhere: (type, target, source) per asked node, (source, type, target) for all.  Memory
+ * of the answers grows by halves; a failed allocation frees the answer and changes nothing. */
 #include <string.h>
 
 #include "graph.h"
@@ -56,13 +57,16 @@ static int edge_compare(const ql_edge *a, const ql_edge *b)
     return a->source < b->source ? -1 : a->source > b->source;
 }
 
-/* Append the wanted edges of an out row and an in row (either may be empty), merged; a loop, in both, once. */
-static void rows_merge(const ql_row *out, const ql_row *in, uint32_t node, const ql_type_set *types, ql_edges *answer)
+/* Append the wanted edges of an out row and an in row (either may be empty), merged; a loop, in
+ * both, once. */
+static void rows_merge(const ql_row *out, const ql_row *in, uint32_t node, const ql_type_set *types,
+                       ql_edges *answer)
 {
     uint32_t i = 0;
     uint32_t j = 0;
     if (in->count == 0 && types->all) { /* The usual call needs no merging. */
-        for (; i < out->count; i++) answer->edges[answer->count++] = row_edge(out, i, node, QL_SIDE_OUT);
+        for (; i < out->count; i++)
+            answer->edges[answer->count++] = row_edge(out, i, node, QL_SIDE_OUT);
         return;
     }
     while (i < out->count || j < in->count) {
@@ -76,8 +80,9 @@ static void rows_merge(const ql_row *out, const ql_row *in, uint32_t node, const
     }
 }
 
-static int neighbours_collect(const ql_graph_view *view, const uint32_t *nodes, uint32_t n, int direction,
-                              const ql_type_set *types, ql_scratch scratch[QL_SIDES], ql_edges *answer, ql_cost *cost)
+static int neighbours_collect(const ql_graph_view *view, const uint32_t *nodes, uint32_t n,
+                              int direction, const ql_type_set *types, ql_scratch scratch[QL_SIDES],
+                              ql_edges *answer, ql_cost *cost)
 {
     uint64_t capacity = 0;
     uint64_t touched = 0;
@@ -85,7 +90,8 @@ static int neighbours_collect(const ql_graph_view *view, const uint32_t *nodes, 
         ql_row rows[QL_SIDES] = {{0}, {0}};
         for (int side = 0; side < QL_SIDES; side++) {
             if (!(direction & (side == QL_SIDE_OUT ? QL_OUT : QL_IN))) continue;
-            QL_TRY(ql_row_read(view->state, view->limit, nodes[i], side, &scratch[side], &rows[side]));
+            QL_TRY(
+                ql_row_read(view->state, view->limit, nodes[i], side, &scratch[side], &rows[side]));
         }
         uint64_t most = (uint64_t)rows[QL_SIDE_OUT].count + rows[QL_SIDE_IN].count;
         QL_TRY(answer_reserve(answer, &capacity, most));
@@ -101,7 +107,8 @@ static int neighbours_collect(const ql_graph_view *view, const uint32_t *nodes, 
 }
 
 int ql_graph_neighbours(const ql_graph_view *view, const uint32_t *nodes, uint32_t n, int direction,
-                        const uint16_t *types, uint32_t types_count, ql_edges **edges, ql_cost *cost)
+                        const uint16_t *types, uint32_t types_count, ql_edges **edges,
+                        ql_cost *cost)
 {
     if (direction < QL_OUT || direction > QL_BOTH) return QL_E_INVALID;
     for (uint32_t i = 0; i < n; i++) {
@@ -115,7 +122,8 @@ int ql_graph_neighbours(const ql_graph_view *view, const uint32_t *nodes, uint32
     if (!answer) return QL_E_MEMORY;
     answer->offsets = ql_alloc((size_t)n + 1, sizeof *answer->offsets);
     int status = answer->offsets ? QL_OK : QL_E_MEMORY;
-    if (status == QL_OK) status = neighbours_collect(view, nodes, n, direction, &set, scratch, answer, cost);
+    if (status == QL_OK)
+        status = neighbours_collect(view, nodes, n, direction, &set, scratch, answer, cost);
     for (int side = 0; side < QL_SIDES; side++) ql_scratch_free(&scratch[side]);
     if (status != QL_OK) {
         ql_edges_free(answer);
@@ -125,7 +133,8 @@ int ql_graph_neighbours(const ql_graph_view *view, const uint32_t *nodes, uint32
     return QL_OK;
 }
 
-int ql_graph_find(const ql_graph_view *view, uint32_t source, uint16_t type, uint32_t target, int *found, ql_edge *edge)
+int ql_graph_find(const ql_graph_view *view, uint32_t source, uint16_t type, uint32_t target,
+                  int *found, ql_edge *edge)
 {
     if (source == QL_NONE || target == QL_NONE || type >= QL_TYPES_MAX) return QL_E_INVALID;
     ql_row_find(view->state, view->limit, source, type, target, found, edge);
@@ -167,7 +176,8 @@ static int edges_collect(const ql_graph_view *view, ql_scratch *scratch, ql_edge
         QL_TRY(ql_walk_next(&walk, scratch, &node, &row));
         if (node == QL_NONE) return QL_OK;
         QL_TRY(answer_reserve(answer, &capacity, row.count));
-        for (uint32_t i = 0; i < row.count; i++) answer->edges[answer->count++] = row_edge(&row, i, node, QL_SIDE_OUT);
+        for (uint32_t i = 0; i < row.count; i++)
+            answer->edges[answer->count++] = row_edge(&row, i, node, QL_SIDE_OUT);
     }
 }
 

@@ -1,7 +1,7 @@
 /* node_map.c: node numbers to positions 0, 1, 2, ..., in the order they were added.
  *
- * What a search on a view knows of a node stands in arrays by position, so it costs what it touches and never the size
- * of the graph.  Open addressing, at most half full, multiplicative hashing. */
+ * What a search on a view knows of a node stands in arrays by position, so it costs what it touches
+ * and never the size of the graph.  Open addressing, at most half full, multiplicative hashing. */
 #include "graph.h"
 
 #define FIRST 64u /* a power of two */

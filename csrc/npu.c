@@ -1,23 +1,25 @@
-/* npu.c: a discrete-time spiking simulation over a graph: neurons, what is put into them, and the run of bursts.
+/* npu.c: a discrete-time spiking simulation over a graph: neurons, what is put into them, and the
+ * run of bursts.
  *
- * The rule is that of the FEAGI engine (release 2.6.10), kept bit for bit.  In a burst t every candidate (a neuron to
- * which anything came, be it a sum of zero) adds what came to its potential, fires if the potential lies in its window
- * and its draw allows, and else leaks; its synapses deliver `delay` bursts later.  Numbers in comments of the kernels
- * are the steps of the rule:
- *     1 resting: count down, the input is lost    2 V += I                  3 threshold <= V <= limit
- *     4 fired too often in a row: skip one burst  5 draw R(i,t)             6 fire: V = 0, rest
- *     7 not fired: V *= 1 - leak
+ * The rule is that of the FEAGI engine (release 2.6.10), kept bit for bit.  In a burst t every
+ * candidate (a neuron to which anything came, be it a sum of zero) adds what came to its potential,
+ * fires if the potential lies in its window and its draw allows, and else leaks; its synapses
+ * deliver `delay` bursts later.  Numbers in comments of the kernels are the steps of the rule: 1
+ * resting: count down, the input is lost    2 V += I                  3 threshold <= V <= limit 4
+ * fired too often in a row: skip one burst  5 draw R(i,t)             6 fire: V = 0, rest 7 not
+ * fired: V *= 1 - leak
  *
- * I of a neuron is ((injected + driven) + sent): two float32 additions, where `sent` is the exact sum of its synapses
- * converted to float32 once.  Nothing depends on an order, so threads, instruction sets and ways of delivery agree.
+ * I of a neuron is ((injected + driven) + sent): two float32 additions, where `sent` is the exact
+ * sum of its synapses converted to float32 once.  Nothing depends on an order, so threads,
+ * instruction sets and ways of delivery agree.
  *
- * A burst has four phases.  The caller's thread plans (which way to deliver, list or dense mode), all workers deliver
- * into their own half of the targets and advance it, and the caller's thread collects who fired.  Two barriers part
- * them; workers live as long as one ql_npu_run.
+ * A burst has four phases.  The caller's thread plans (which way to deliver, list or dense mode),
+ * all workers deliver into their own half of the targets and advance it, and the caller's thread
+ * collects who fired.  Two barriers part them; workers live as long as one ql_npu_run.
  *
- * Memory per neuron: potential 4, sum 4, rests 4, flags 1, row 13 bytes, plus 4 per parameter that is given per neuron;
- * per synapse 4 (npu_synapses.c).  Files: npu_run.c bursts, npu_synapses.c rows, npu_deliver.c P1,
- * npu_advance.c and npu_page.h P2. */
+ * Memory per neuron: potential 4, sum 4, rests 4, flags 1, row 13 bytes, plus 4 per parameter that
+ * is given per neuron; per synapse 4 (npu_synapses.c).  Files: npu_run.c bursts, npu_synapses.c
+ * rows, npu_deliver.c P1, npu_advance.c and npu_page.h P2. */
 #include <math.h>
 #include <string.h>
 
@@ -69,8 +71,10 @@ static int open_arrays(ql_npu *npu)
     npu->consecutive = ql_alloc(npu->n, sizeof *npu->consecutive);
     npu->flags = ql_alloc(npu->n, sizeof *npu->flags);
     npu->queue = ql_alloc(npu->delay, sizeof *npu->queue);
-    if (!npu->v || !npu->countdown || !npu->consecutive || !npu->flags || !npu->queue) return QL_E_MEMORY;
-    for (uint32_t d = 0; d < npu->delay; d++) { /* Room for all: pages that are never used are never paid for. */
+    if (!npu->v || !npu->countdown || !npu->consecutive || !npu->flags || !npu->queue)
+        return QL_E_MEMORY;
+    /* Room for all: pages that are never used are never paid for. */
+    for (uint32_t d = 0; d < npu->delay; d++) {
         npu->queue[d].ids = ql_alloc(npu->n, sizeof *npu->queue[d].ids);
         npu->queue[d].at = ql_alloc(npu->n, sizeof *npu->queue[d].at);
         if (!npu->queue[d].ids || !npu->queue[d].at) return QL_E_MEMORY;
@@ -114,13 +118,14 @@ static void study_parameters(ql_npu *npu)
     npu->plain = 1;
     for (uint32_t i = 0; i < npu->n && npu->plain; i++) {
         const uint32_t j = i < NPU_PAGE ? i : 0;
-        float limit = npu->floats[QL_NPU_LIMIT].each ? npu->floats[QL_NPU_LIMIT].each[i] : npu->floats[QL_NPU_LIMIT].same[j];
+        float limit = npu->floats[QL_NPU_LIMIT].each ? npu->floats[QL_NPU_LIMIT].each[i]
+                                                     : npu->floats[QL_NPU_LIMIT].same[j];
         const npu_floats *chance = &npu->floats[QL_NPU_EXCITABILITY];
         const npu_shorts *rests = &npu->shorts[QL_NPU_REFRACTORY];
         const npu_shorts *limits = &npu->shorts[QL_NPU_FIRE_LIMIT];
         if (limit != 0.0f || (chance->each ? chance->each[i] : chance->same[j]) < 0.999f ||
-            (rests->each ? rests->each[i] : rests->same[j]) || (limits->each ? limits->each[i] : limits->same[j]) ||
-            npu->countdown[i])
+            (rests->each ? rests->each[i] : rests->same[j]) ||
+            (limits->each ? limits->each[i] : limits->same[j]) || npu->countdown[i])
             npu->plain = 0;
     }
 }
@@ -129,7 +134,8 @@ int ql_npu_set_floats(ql_npu *npu, int column, const float *values, uint32_t cou
 {
     float *each;
 
-    if (column < 0 || column > QL_NPU_POTENTIAL || (count != 1 && count != npu->n)) return QL_E_INVALID;
+    if (column < 0 || column > QL_NPU_POTENTIAL || (count != 1 && count != npu->n))
+        return QL_E_INVALID;
     for (uint32_t i = 0; i < count; i++)
         if (!isfinite(values[i])) return QL_E_INVALID;
     if (column == QL_NPU_POTENTIAL) {
@@ -144,7 +150,8 @@ int ql_npu_set_floats(ql_npu *npu, int column, const float *values, uint32_t cou
     } else {
         each = ql_realloc(npu->floats[column].each, count, sizeof *each);
         if (!each) return QL_E_MEMORY;
-        for (uint32_t i = 0; i < count; i++) each[i] = column == QL_NPU_LEAK ? 1.0f - values[i] : values[i];
+        for (uint32_t i = 0; i < count; i++)
+            each[i] = column == QL_NPU_LEAK ? 1.0f - values[i] : values[i];
         npu->floats[column].each = each;
     }
     study_parameters(npu);
@@ -155,7 +162,8 @@ int ql_npu_set_shorts(ql_npu *npu, int column, const uint16_t *values, uint32_t 
 {
     uint16_t *each;
 
-    if (column < 0 || column > QL_NPU_CONSECUTIVE || (count != 1 && count != npu->n)) return QL_E_INVALID;
+    if (column < 0 || column > QL_NPU_CONSECUTIVE || (count != 1 && count != npu->n))
+        return QL_E_INVALID;
     if (column >= QL_NPU_COUNTDOWN) {
         uint16_t *state = column == QL_NPU_COUNTDOWN ? npu->countdown : npu->consecutive;
         for (uint32_t i = 0; i < npu->n; i++) state[i] = values[count == 1 ? 0 : i];
@@ -183,7 +191,8 @@ int ql_npu_set_flags(ql_npu *npu, const uint8_t *values, uint32_t count)
 
     if (count != 1 && count != npu->n) return QL_E_INVALID;
     if (ql_npu_synapse_count(npu)) return QL_E_INVALID; /* Rows are packed by them. */
-    for (uint32_t i = 0; i < npu->n; i++) forgetting += !(values[count == 1 ? 0 : i] & QL_NPU_ACCUMULATE);
+    for (uint32_t i = 0; i < npu->n; i++)
+        forgetting += !(values[count == 1 ? 0 : i] & QL_NPU_ACCUMULATE);
     forgetful = ql_alloc(forgetting, sizeof *forgetful);
     if (!forgetful) return QL_E_MEMORY;
     ql_free(npu->forgetful);
@@ -214,7 +223,8 @@ int ql_npu_rests(const ql_npu *npu, uint16_t *countdown, uint16_t *consecutive)
 
 /* ---- What is put in from outside ---- */
 
-static int check_amounts(const ql_npu *npu, const uint32_t *ids, const float *amounts, uint32_t n, uint32_t each)
+static int check_amounts(const ql_npu *npu, const uint32_t *ids, const float *amounts, uint32_t n,
+                         uint32_t each)
 {
     for (uint32_t k = 0; ids && k < n; k++)
         if (ids[k] >= npu->n) return QL_E_INVALID;
@@ -282,12 +292,15 @@ int ql_npu_force(ql_npu *npu, const uint32_t *ids, const float *amounts, uint32_
     if (!npu->forced_ids) npu->forced_ids = ql_alloc(npu->n, sizeof *npu->forced_ids);
     if (!npu->forced_at) npu->forced_at = ql_alloc(npu->n, sizeof *npu->forced_at);
     if (!npu->forced_ids || !npu->forced_at) return QL_E_MEMORY;
-    for (uint32_t k = 0; k < n; k++) { /* Few: kept sorted by insertion; the last potential counts. */
+    /* Few: kept sorted by insertion; the last potential counts. */
+    for (uint32_t k = 0; k < n; k++) {
         uint32_t at = npu->forced_count;
         while (at > 0 && npu->forced_ids[at - 1] >= ids[k]) at--;
         if (at == npu->forced_count || npu->forced_ids[at] != ids[k]) {
-            memmove(npu->forced_ids + at + 1, npu->forced_ids + at, (npu->forced_count - at) * sizeof *npu->forced_ids);
-            memmove(npu->forced_at + at + 1, npu->forced_at + at, (npu->forced_count - at) * sizeof *npu->forced_at);
+            memmove(npu->forced_ids + at + 1, npu->forced_ids + at,
+                    (npu->forced_count - at) * sizeof *npu->forced_ids);
+            memmove(npu->forced_at + at + 1, npu->forced_at + at,
+                    (npu->forced_count - at) * sizeof *npu->forced_at);
             npu->forced_ids[at] = ids[k];
             npu->forced_count++;
         }
@@ -303,7 +316,9 @@ int ql_npu_inputs(const ql_npu *npu, int which, uint32_t *ids, float *amounts, u
                                                       : npu->forced_ids;
 
     if (which < QL_NPU_DRIVEN || which > QL_NPU_FORCED) return QL_E_INVALID;
-    *count = which == QL_NPU_DRIVEN ? npu->driven_count : which == QL_NPU_STAGED ? npu->staged_count : npu->forced_count;
+    *count = which == QL_NPU_DRIVEN   ? npu->driven_count
+             : which == QL_NPU_STAGED ? npu->staged_count
+                                      : npu->forced_count;
     for (uint32_t k = 0; ids && k < *count; k++) {
         ids[k] = chosen[k];
         if (which == QL_NPU_FORCED)
@@ -360,13 +375,15 @@ int ql_npu_queue(const ql_npu *npu, uint32_t age, uint32_t *ids, float *at)
     return QL_OK;
 }
 
-int ql_npu_queue_set(ql_npu *npu, uint32_t age, const uint32_t *ids, const float *at, uint32_t count)
+int ql_npu_queue_set(ql_npu *npu, uint32_t age, const uint32_t *ids, const float *at,
+                     uint32_t count)
 {
     npu_fired *slot;
 
     if (age >= npu->delay || count > npu->n) return QL_E_INVALID;
     for (uint32_t k = 0; k < count; k++)
-        if (ids[k] >= npu->n || (k && ids[k] <= ids[k - 1]) || !isfinite(at[k])) return QL_E_INVALID;
+        if (ids[k] >= npu->n || (k && ids[k] <= ids[k - 1]) || !isfinite(at[k]))
+            return QL_E_INVALID;
     slot = slot_of(npu, age);
     memcpy(slot->ids, ids, count * sizeof *ids);
     memcpy(slot->at, at, count * sizeof *at);

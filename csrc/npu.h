@@ -4,7 +4,9 @@
 
 #include "internal.h"
 
-#define NPU_PAGE 256      /* neurons that one kernel call advances: all its columns fit L1, with room for what streams */
+#define NPU_PAGE                                                                                   \
+    256 /* neurons that one kernel call advances: all its columns fit L1, with room for what       \
+           streams */
 #define NPU_THREADS 2     /* the most; targets are split in halves */
 #define NPU_FRACTION 20   /* b/outdeg is rounded once to 2^-20 */
 #define NPU_TARGET_BITS 22
@@ -13,7 +15,8 @@
 
 enum { NPU_FLOATS = 4, NPU_SHORTS = 3 };
 
-/* A parameter: one value per neuron, or (each == NULL) one page of the same value, so that kernels load both alike. */
+/* A parameter: one value per neuron, or (each == NULL) one page of the same value, so that kernels
+ * load both alike. */
 typedef struct npu_floats {
     float *each;
     float same[NPU_PAGE];
@@ -24,12 +27,14 @@ typedef struct npu_shorts {
     uint16_t same[NPU_PAGE];
 } npu_shorts;
 
-/* Up to NPU_PAGE neurons in columns, as the kernels see them: consecutive ones, or candidates gathered from anywhere. */
+/* Up to NPU_PAGE neurons in columns, as the kernels see them: consecutive ones, or candidates
+ * gathered from anywhere. */
 typedef struct npu_page {
     uint32_t count;
     uint32_t first;         /* neuron number of lane 0's origin: R wants first + lane[j] */
     uint32_t mixed_burst;   /* t*1597334677 mod 2^32 */
-    uint32_t plain;         /* 1: no rests, no fire limit, no upper limit, excitability 1 everywhere */
+    /* 1: no rests, no fire limit, no upper limit, excitability 1 everywhere */
+    uint32_t plain;
     const uint32_t *lane;
     const float *incoming;
     const uint32_t *candidate; /* 0 or 1 */
@@ -58,22 +63,28 @@ struct npu_fired;
 /* One table per instruction set, all from npu_page.h. */
 typedef struct npu_kernels {
     const char *name;
-    /* Decode and clear accumulators: in[j] = the sum, candidate[j] = whether anything arrived. 0 if none did. */
-    uint32_t (*take)(int32_t *sums, uint32_t count, uint32_t count_bits, float *in, uint32_t *candidate);
+    /* Decode and clear accumulators: in[j] = the sum, candidate[j] = whether anything arrived. 0 if
+     * none did. */
+    uint32_t (*take)(int32_t *sums, uint32_t count, uint32_t count_bits, float *in,
+                     uint32_t *candidate);
     /* in = (staged + drive) + in; candidates by mark; below 0 becomes 0 when clamp is 1. */
-    void (*outside)(uint32_t count, const float *staged, const uint8_t *staged_mark, const float *drive,
-                    const uint8_t *drive_mark, uint32_t clamp, float *in, uint32_t *candidate);
+    void (*outside)(uint32_t count, const float *staged, const uint8_t *staged_mark,
+                    const float *drive, const uint8_t *drive_mark, uint32_t clamp, float *in,
+                    uint32_t *candidate);
     void (*advance)(npu_page *page);
     /* take, outside and advance in one pass, for plain pages into which nothing was injected. */
     void (*charge)(npu_page *page);
-    /* Append first + j for every fired[j], ascending, from ids[0] on; how many. Room for count + 16. */
+    /* Append first + j for every fired[j], ascending, from ids[0] on; how many. Room for count
+     * + 16. */
     uint32_t (*compact)(const uint32_t *fired, uint32_t count, uint32_t first, uint32_t *ids);
     /* Blocked push: deliver into the worker's targets through its bins. */
     void (*push_blocked)(struct npu_worker *worker, const struct npu_fired *fired);
     /* Sum over stored in-synapses of one target whose source's bit is set; 0 if none is. */
-    int32_t (*pull)(const uint32_t *row, uint64_t count, const uint32_t *fired_bits, uint32_t count_bits);
+    int32_t (*pull)(const uint32_t *row, uint64_t count, const uint32_t *fired_bits,
+                    uint32_t count_bits);
 } npu_kernels;
-const npu_kernels *npu_kernels_active(void); /* npu_portable.c: the table named as that of dispatch.c */
+/* npu_portable.c: the table named as that of dispatch.c */
+const npu_kernels *npu_kernels_active(void);
 #if defined(__x86_64__)
 extern const npu_kernels npu_kernels_avx2;
 extern const npu_kernels npu_kernels_avx512;
@@ -100,7 +111,8 @@ typedef struct npu_piece { /* of a row: positions of synapses */
     uint64_t until;
 } npu_piece;
 
-/* What one thread owns in a run: targets [from, until). Nobody else touches it between two barriers. */
+/* What one thread owns in a run: targets [from, until). Nobody else touches it between two
+ * barriers. */
 typedef struct npu_worker {
     struct ql_npu *npu;
     uint32_t from;
@@ -114,7 +126,8 @@ typedef struct npu_worker {
     npu_piece *pieces;    /* blocked push: what is left to deliver of NPU_BATCH rows */
 } npu_worker;
 
-/* Thread rule: one caller at a time; within ql_npu_run, workers write their own range only and all else is read-only. */
+/* Thread rule: one caller at a time; within ql_npu_run, workers write their own range only and all
+ * else is read-only. */
 struct ql_npu {
     uint32_t n;
     uint32_t first_id;
@@ -180,7 +193,8 @@ struct ql_npu {
 };
 
 #define NPU_BLOCK 131072   /* sums, 512 KiB: a block of targets stays in L2 */
-#define NPU_BATCH 65536    /* rows that are delivered block by block together: 1 MiB of pieces per worker */
+#define NPU_BATCH                                                                                  \
+    65536 /* rows that are delivered block by block together: 1 MiB of pieces per worker */
 #define NPU_OVERHANG 16    /* synapses behind the last one that kernels may read */
 
 static inline uint32_t npu_outdegree(const ql_npu *npu, uint32_t i)
@@ -202,7 +216,8 @@ static inline npu_piece npu_piece_of(const npu_worker *worker, uint32_t source)
     return p;
 }
 
-static inline void npu_prefetch(const npu_worker *worker, const void *rows, size_t size_bytes, uint32_t source)
+static inline void npu_prefetch(const npu_worker *worker, const void *rows, size_t size_bytes,
+                                uint32_t source)
 {
     npu_piece p = npu_piece_of(worker, source);
     const char *at = (const char *)rows + p.from * size_bytes;
@@ -218,7 +233,8 @@ static inline void npu_prefetch(const npu_worker *worker, const void *rows, size
 int npu_build_pull(ql_npu *npu);
 void npu_free_synapses(ql_npu *npu);
 
-/* npu_deliver.c: put what the delivered list sends into the worker's sums (and candidates, in list mode). */
+/* npu_deliver.c: put what the delivered list sends into the worker's sums (and candidates, in list
+ * mode). */
 const npu_fired *npu_delivered(const ql_npu *npu);
 void npu_deliver(npu_worker *worker);
 int npu_prepare_method(ql_npu *npu); /* memory that the planned method needs */

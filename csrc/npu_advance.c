@@ -1,7 +1,9 @@
-/* npu_advance.c: what the candidates of a burst do with what arrived (P2 of the rule), page by page.
+/* npu_advance.c: what the candidates of a burst do with what arrived (P2 of the rule), page by
+ * page.
  *
- * Dense mode walks the worker's whole range; list mode gathers the listed candidates into a page of scratch columns,
- * runs the same kernel, and scatters them back.  There is one definition of the dynamics, in npu_page.h.
+ * Dense mode walks the worker's whole range; list mode gathers the listed candidates into a page of
+ * scratch columns, runs the same kernel, and scatters them back.  There is one definition of the
+ * dynamics, in npu_page.h.
  *
  * Leak and rests are lazy: a neuron to which nothing came is no candidate and stays as it is. */
 #include <string.h>
@@ -36,7 +38,8 @@ static void page_open(const ql_npu *npu, scratch *s, npu_page *page)
     page->fired = s->fired;
 }
 
-static uint32_t take_wide(ql_npu *npu, uint32_t first, uint32_t count, float *in, uint32_t *candidate)
+static uint32_t take_wide(ql_npu *npu, uint32_t first, uint32_t count, float *in,
+                          uint32_t *candidate)
 {
     uint32_t any = 0;
 
@@ -50,13 +53,15 @@ static uint32_t take_wide(ql_npu *npu, uint32_t first, uint32_t count, float *in
     return any;
 }
 
-static void keep_fired(npu_worker *worker, const npu_kernels *kernels, const scratch *s, uint32_t first, uint32_t count)
+static void keep_fired(npu_worker *worker, const npu_kernels *kernels, const scratch *s,
+                       uint32_t first, uint32_t count)
 {
     npu_fired *fired = &worker->fired;
     uint32_t added = kernels->compact(s->fired, count, first, fired->ids + fired->count);
 
     if (worker->npu->has_driven) /* Else nobody reads the potentials at firing. */
-        for (uint32_t k = fired->count; k < fired->count + added; k++) fired->at[k] = s->at[fired->ids[k] - first];
+        for (uint32_t k = fired->count; k < fired->count + added; k++)
+            fired->at[k] = s->at[fired->ids[k] - first];
     fired->count += added;
 }
 
@@ -74,12 +79,14 @@ static void force(ql_npu *npu, scratch *s, uint32_t first, uint32_t count, int i
     }
 }
 
-static void dense_page(npu_worker *worker, const npu_kernels *kernels, scratch *s, npu_page *page, uint32_t first)
+static void dense_page(npu_worker *worker, const npu_kernels *kernels, scratch *s, npu_page *page,
+                       uint32_t first)
 {
     ql_npu *npu = worker->npu;
     const uint32_t count = worker->until - first < NPU_PAGE ? worker->until - first : NPU_PAGE;
     const int has_outside = npu->staged_count || npu->driven_count;
-    uint32_t any = npu->sums ? kernels->take(npu->sums + first, count, npu->count_bits, s->incoming, s->candidate)
+    uint32_t any = npu->sums ? kernels->take(npu->sums + first, count, npu->count_bits, s->incoming,
+                                             s->candidate)
                              : take_wide(npu, first, count, s->incoming, s->candidate);
 
     if (!any && !has_outside && !npu->forced_count) return;
@@ -87,8 +94,8 @@ static void dense_page(npu_worker *worker, const npu_kernels *kernels, scratch *
         kernels->outside(count, npu->staged_count ? npu->staged + first : no_amounts,
                          npu->staged_count ? npu->staged_mark + first : no_marks,
                          npu->driven_count ? npu->drive + first : no_amounts,
-                         npu->driven_count ? npu->drive_mark + first : no_marks, !npu->signed_input, s->incoming,
-                         s->candidate);
+                         npu->driven_count ? npu->drive_mark + first : no_marks, !npu->signed_input,
+                         s->incoming, s->candidate);
     if (npu->forced_count) force(npu, s, first, count, 0);
     page->count = count;
     page->first = npu->first_id + first;
@@ -108,7 +115,8 @@ static void dense_page(npu_worker *worker, const npu_kernels *kernels, scratch *
 }
 
 /* The same of plain neurons into which nothing was injected: one kernel instead of three. */
-static void plain_page(npu_worker *worker, const npu_kernels *kernels, scratch *s, npu_page *page, uint32_t first)
+static void plain_page(npu_worker *worker, const npu_kernels *kernels, scratch *s, npu_page *page,
+                       uint32_t first)
 {
     ql_npu *npu = worker->npu;
 
@@ -127,7 +135,8 @@ static void advance_dense(npu_worker *worker)
 {
     const ql_npu *npu = worker->npu;
     const npu_kernels *kernels = npu_kernels_active();
-    const int is_plain = npu->plain && npu->sums && npu->staged_count == 0 && npu->forced_count == 0;
+    const int is_plain = npu->plain && npu->sums && npu->staged_count == 0 &&
+                         npu->forced_count == 0;
     scratch s;
     npu_page page;
 
@@ -166,11 +175,13 @@ static void gather(ql_npu *npu, scratch *s, uint32_t j, uint32_t i)
     s->incoming[j] = arrived_at(npu, i);
     s->candidate[j] = 1;
     s->v[j] = npu->v[i];
-    for (int c = 0; c < NPU_FLOATS; c++) s->floats[c][j] = npu->floats[c].each ? npu->floats[c].each[i] : npu->floats[c].same[0];
+    for (int c = 0; c < NPU_FLOATS; c++)
+        s->floats[c][j] = npu->floats[c].each ? npu->floats[c].each[i] : npu->floats[c].same[0];
     if (npu->plain) return;
     s->countdown[j] = npu->countdown[i];
     s->consecutive[j] = npu->consecutive[i];
-    for (int c = 0; c < NPU_SHORTS; c++) s->shorts[c][j] = npu->shorts[c].each ? npu->shorts[c].each[i] : npu->shorts[c].same[0];
+    for (int c = 0; c < NPU_SHORTS; c++)
+        s->shorts[c][j] = npu->shorts[c].each ? npu->shorts[c].each[i] : npu->shorts[c].same[0];
 }
 
 static void mark(npu_worker *worker, uint32_t offset)
@@ -184,7 +195,8 @@ static int is_marked(const npu_worker *worker, uint32_t offset)
     return (int)(worker->seen_bits[offset >> 6] >> (offset & 63) & 1);
 }
 
-/* The page of gathered candidates goes back; those that fired are listed in place of the candidates. */
+/* The page of gathered candidates goes back; those that fired are listed in place of the
+ * candidates. */
 static void scatter(npu_worker *worker, const scratch *s, uint32_t count, uint32_t *fired_count)
 {
     ql_npu *npu = worker->npu;
@@ -202,7 +214,8 @@ static void scatter(npu_worker *worker, const scratch *s, uint32_t count, uint32
     }
 }
 
-/* Ascending order by marking and scanning: two levels of bits, so only words that hold something are looked at. */
+/* Ascending order by marking and scanning: two levels of bits, so only words that hold something
+ * are looked at. */
 static void sort_fired(npu_worker *worker, uint32_t fired_count)
 {
     npu_fired *fired = &worker->fired;

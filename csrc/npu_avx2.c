@@ -18,11 +18,13 @@ static inline uint32_t below_avx2(const uint32_t *row, uint32_t end, uint32_t *o
     return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(below));
 }
 
-static inline uint32_t leading_avx2(const uint32_t *row, uint32_t count, uint32_t end, uint32_t *out)
+static inline uint32_t leading_avx2(const uint32_t *row, uint32_t count, uint32_t end,
+                                    uint32_t *out)
 {
     const uint32_t below = below_avx2(row, end, out) | below_avx2(row + 8, end, out + 8) << 8;
 
-    return (uint32_t)__builtin_popcount(below & ((1u << count) - 1)); /* Rows ascend, so those below are in front. */
+    /* Rows ascend, so those below are in front. */
+    return (uint32_t)__builtin_popcount(below & ((1u << count) - 1));
 }
 #define NPU_LEADING leading_avx2
 #include "npu_page.h"

@@ -15,7 +15,8 @@ static uint32_t compact_avx512(const uint32_t *fired, uint32_t count, uint32_t f
     uint32_t total = 0;
 
     for (uint32_t j = 0; j < count; j += 16) {
-        __mmask16 inside = count - j < 16 ? (__mmask16)((1u << (count - j)) - 1) : (__mmask16)0xFFFF;
+        __mmask16 inside = count - j < 16 ? (__mmask16)((1u << (count - j)) - 1)
+                                          : (__mmask16)0xFFFF;
         __m512i flags = _mm512_maskz_loadu_epi32(inside, fired + j);
         __mmask16 set = _mm512_test_epi32_mask(flags, flags);
         __m512i numbers = _mm512_add_epi32(step, _mm512_set1_epi32((int)(first + j)));
@@ -27,12 +28,14 @@ static uint32_t compact_avx512(const uint32_t *fired, uint32_t count, uint32_t f
 }
 #define NPU_COMPACT compact_avx512
 
-static inline uint32_t leading_avx512(const uint32_t *row, uint32_t count, uint32_t end, uint32_t *out)
+static inline uint32_t leading_avx512(const uint32_t *row, uint32_t count, uint32_t end,
+                                      uint32_t *out)
 {
     const __mmask16 inside = (__mmask16)((1u << count) - 1);
     const __m512i synapses = _mm512_maskz_loadu_epi32(inside, row);
     const __m512i targets = _mm512_and_si512(synapses, _mm512_set1_epi32(NPU_TARGET_MASK));
-    const __mmask16 below = _mm512_mask_cmplt_epu32_mask(inside, targets, _mm512_set1_epi32((int)end));
+    const __mmask16 below = _mm512_mask_cmplt_epu32_mask(inside, targets,
+                                                         _mm512_set1_epi32((int)end));
 
     _mm512_storeu_si512(out, synapses);
     return (uint32_t)__builtin_popcount(below); /* Rows ascend, so those below are in front. */

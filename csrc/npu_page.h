@@ -1,9 +1,10 @@
-/* npu_page.h: the kernels of the spiking simulation, written once; npu_portable.c, npu_avx2.c and npu_avx512.c include it,
- * each under its own target.
+/* npu_page.h: the kernels of the spiking simulation, written once; npu_portable.c, npu_avx2.c and
+ * npu_avx512.c include it, each under its own target.
  *
- * Plain loops without branches over columns, so that every compiler vectorises them under each target: one definition to
- * believe, and no intrinsics.  All arithmetic is exact integers, or one float32 operation at a time in the order of the
- * rule (no a*b+c that a compiler could contract), so every instruction set gives the same bits; that is a test. */
+ * Plain loops without branches over columns, so that every compiler vectorises them under each
+ * target: one definition to believe, and no intrinsics.  All arithmetic is exact integers, or one
+ * float32 operation at a time in the order of the rule (no a*b+c that a compiler could contract),
+ * so every instruction set gives the same bits; that is a test. */
 #ifndef QL_NPU_PAGE_H
 #define QL_NPU_PAGE_H
 
@@ -19,7 +20,8 @@
 #define NPU_INDEPENDENT QL_PRAGMA(GCC ivdep)
 #endif
 
-/* on ? a : b for on = 0 or 1, as bits: a conditional here would become a branch, and a branch ends vectorisation. */
+/* on ? a : b for on = 0 or 1, as bits: a conditional here would become a branch, and a branch ends
+ * vectorisation. */
 static inline float npu_pick(uint32_t on, float a, float b)
 {
     uint32_t mask = 0u - on, x, y;
@@ -31,7 +33,8 @@ static inline float npu_pick(uint32_t on, float a, float b)
     return a;
 }
 
-static uint32_t take(int32_t *sums, uint32_t count, uint32_t count_bits, float *in, uint32_t *candidate)
+static uint32_t take(int32_t *sums, uint32_t count, uint32_t count_bits, float *in,
+                     uint32_t *candidate)
 {
     uint32_t any = 0;
 
@@ -46,8 +49,9 @@ static uint32_t take(int32_t *sums, uint32_t count, uint32_t count_bits, float *
     return any != 0;
 }
 
-static void outside(uint32_t count, const float *staged, const uint8_t *staged_mark, const float *drive,
-                              const uint8_t *drive_mark, uint32_t clamp, float *in, uint32_t *candidate)
+static void outside(uint32_t count, const float *staged, const uint8_t *staged_mark,
+                    const float *drive, const uint8_t *drive_mark, uint32_t clamp, float *in,
+                    uint32_t *candidate)
 {
     const float lowest = clamp ? 0.0f : -INFINITY;
 
@@ -60,7 +64,8 @@ static void outside(uint32_t count, const float *staged, const uint8_t *staged_m
     }
 }
 
-/* The common case: nothing rests, every window is open upwards, every neuron at its threshold fires. */
+/* The common case: nothing rests, every window is open upwards, every neuron at its threshold
+ * fires. */
 static void advance_plain(npu_page *p)
 {
     const uint32_t count = p->count;
@@ -87,7 +92,8 @@ static void advance_plain(npu_page *p)
     }
 }
 
-/* take, outside and advance_plain at once: three passes over scratch columns cost four times as much. */
+/* take, outside and advance_plain at once: three passes over scratch columns cost four times as
+ * much. */
 static void charge(npu_page *p)
 {
     const uint32_t count = p->count;
@@ -167,7 +173,8 @@ static void advance_full(npu_page *p)
         const uint32_t s = x * 747796405u + 2891336453u;
         const uint32_t w = ((s >> ((s >> 28) + 4)) ^ s) * 277803737u;
         const uint32_t h = (w >> 22) ^ w;
-        const float high = (float)(int32_t)(h >> 16) * 65536.0f; /* Exact, so the next sum rounds once, as (float)h. */
+        /* Exact, so the next sum rounds once, as (float)h. */
+        const float high = (float)(int32_t)(h >> 16) * 65536.0f;
         const float draw = (high + (float)(int32_t)(h & 65535)) * 0x1p-32f;
         const int32_t lucky = (chance >= 0.999f) | ((chance > 0.0f) & (draw < chance)); /* 5 */
         const int32_t fire = above & (spent ^ 1) & lucky;
@@ -195,7 +202,8 @@ static void advance(npu_page *p)
         advance_full(p);
 }
 
-static int32_t pull(const uint32_t *row, uint64_t count, const uint32_t *fired_bits, uint32_t count_bits)
+static int32_t pull(const uint32_t *row, uint64_t count, const uint32_t *fired_bits,
+                    uint32_t count_bits)
 {
     uint32_t sum = 0;
 
@@ -208,7 +216,8 @@ static int32_t pull(const uint32_t *row, uint64_t count, const uint32_t *fired_b
     return (int32_t)sum;
 }
 
-/* Copy up to 16 synapses, those in front whose target is below end; how many. Room for 16, 16 readable. */
+/* Copy up to 16 synapses, those in front whose target is below end; how many. Room for 16, 16
+ * readable. */
 #ifndef NPU_LEADING
 #define NPU_LEADING leading
 static inline uint32_t leading(const uint32_t *row, uint32_t count, uint32_t end, uint32_t *out)
@@ -229,8 +238,8 @@ static inline void add_buffer(const uint32_t *buffer, uint32_t count, int32_t *s
         sums[buffer[j] & NPU_TARGET_MASK] += ((int32_t)buffer[j] >> NPU_TARGET_BITS) * unit + 1;
 }
 
-/* Deliver what the pieces hold of targets below end.  Pieces are short and of any length: copied together first, they
- * are added in a loop whose end is not guessed wrong. */
+/* Deliver what the pieces hold of targets below end.  Pieces are short and of any length: copied
+ * together first, they are added in a loop whose end is not guessed wrong. */
 static void add_block(const npu_worker *worker, uint32_t count, uint32_t end)
 {
     const uint32_t *packed = worker->npu->packed;
@@ -268,7 +277,8 @@ static void push_blocked(npu_worker *worker, const npu_fired *fired)
 
     for (uint32_t first = 0; first < fired->count; first += NPU_BATCH) {
         const uint32_t count = fired->count - first < NPU_BATCH ? fired->count - first : NPU_BATCH;
-        for (uint32_t k = 0; k < count; k++) worker->pieces[k] = npu_piece_of(worker, fired->ids[first + k]);
+        for (uint32_t k = 0; k < count; k++)
+            worker->pieces[k] = npu_piece_of(worker, fired->ids[first + k]);
         for (uint32_t b = 1; b < blocks; b++) add_block(worker, count, worker->from + b * width);
         add_block(worker, count, worker->until);
     }
@@ -285,7 +295,8 @@ static uint32_t compact(const uint32_t *fired, uint32_t count, uint32_t first, u
         uint32_t any = 0;
         for (uint32_t j = from; j < until; j++) any |= fired[j];
         if (!any) continue;
-        for (uint32_t j = from; j < until; j++) { /* Without branches: which of them fired cannot be predicted. */
+        /* Without branches: which of them fired cannot be predicted. */
+        for (uint32_t j = from; j < until; j++) {
             ids[total] = first + j;
             total += fired[j];
         }
@@ -294,8 +305,14 @@ static uint32_t compact(const uint32_t *fired, uint32_t count, uint32_t first, u
 }
 #endif
 
-#define NPU_TABLE(title)                                                                                  \
-    {.name = title, .take = take, .outside = outside, .advance = advance, .charge = charge,               \
-     .compact = NPU_COMPACT, .push_blocked = push_blocked, .pull = pull}
+#define NPU_TABLE(title)                                                                           \
+    {.name = title,                                                                                \
+     .take = take,                                                                                 \
+     .outside = outside,                                                                           \
+     .advance = advance,                                                                           \
+     .charge = charge,                                                                             \
+     .compact = NPU_COMPACT,                                                                       \
+     .push_blocked = push_blocked,                                                                 \
+     .pull = pull}
 
 #endif

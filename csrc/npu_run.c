@@ -1,13 +1,14 @@
 /* npu_run.c: the bursts of the spiking simulation: plan, work, collect; see npu.c.
  *
- * What is planned per burst, from the number of deliveries known beforehand (the out-degrees of who fired):
- *     list mode   when arrivals and injections together are below n/64: only they are looked at afterwards
- *     blocked     when a worker's sums are beyond 8 MiB, unless few arrive or a block holds too little of a row. At 1.2
- *                 million neurons (4.8 MB of sums, one thread, an L3 of 36 MB to itself) push takes 0.73 to 0.87 of
- *                 its time from 5 % firing on, and as long below; with other programs in that L3 it was the other
- *                 way round, 1.25 to 1.5 times, so ask for it where the machine is crowded
- *     pull        only when asked for: its gathers cost 2.1 ns per stored synapse where a sum in L2 costs push 1.6 ns
- * The bounds come from bench/spiking.py; they cost or save time and nothing else. */
+ * What is planned per burst, from the number of deliveries known beforehand (the out-degrees of who
+ * fired): list mode   when arrivals and injections together are below n/64: only they are looked at
+ * afterwards blocked     when a worker's sums are beyond 8 MiB, unless few arrive or a block holds
+ * too little of a row. At 1.2 million neurons (4.8 MB of sums, one thread, an L3 of 36 MB to
+ * itself) push takes 0.73 to 0.87 of its time from 5 % firing on, and as long below; with other
+ * programs in that L3 it was the other way round, 1.25 to 1.5 times, so ask for it where the
+ * machine is crowded pull        only when asked for: its gathers cost 2.1 ns per stored synapse
+ * where a sum in L2 costs push 1.6 ns The bounds come from bench/spiking.py; they cost or save time
+ * and nothing else. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <pthread.h>
@@ -17,8 +18,12 @@
 
 #include "npu.h"
 
-#define SPINS 4000        /* before a waiting thread yields: a burst of a small network is shorter than a time slice */
-#define LIST_SHARE 64     /* list mode below n / LIST_SHARE candidates: one costs as much as about 30 looked at in order */
+#define SPINS                                                                                      \
+    4000 /* before a waiting thread yields: a burst of a small network is shorter than a time      \
+            slice */
+#define LIST_SHARE                                                                                 \
+    64 /* list mode below n / LIST_SHARE candidates: one costs as much as about 30 looked at in    \
+          order */
 #define BLOCKED_MIN (16 * NPU_BLOCK) /* targets of a worker: from 8 MiB of sums on */
 #define BLOCKED_SHARE 4   /* deliveries at least n / BLOCKED_SHARE */
 #define BLOCKED_PIECE 4   /* deliveries at least so many per fired neuron and block */
@@ -38,11 +43,15 @@ static uint32_t choose_method(const ql_npu *npu, int wanted)
 {
     uint32_t blocks;
 
-    if (!npu->sums || npu->has_driven) return QL_NPU_PUSH; /* The others know one form of sums and of factors. */
+    /* The others know one form of sums and of factors. */
+    if (!npu->sums || npu->has_driven) return QL_NPU_PUSH;
     if (wanted != QL_NPU_AUTO) return (uint32_t)wanted;
-    if (npu->n / npu->worker_count < BLOCKED_MIN || npu->events < npu->n / BLOCKED_SHARE) return QL_NPU_PUSH;
+    if (npu->n / npu->worker_count < BLOCKED_MIN || npu->events < npu->n / BLOCKED_SHARE)
+        return QL_NPU_PUSH;
     blocks = npu->n / NPU_BLOCK + 1;
-    return npu->events / blocks < (uint64_t)npu_delivered(npu)->count * BLOCKED_PIECE ? QL_NPU_PUSH : QL_NPU_BLOCKED;
+    return npu->events / blocks < (uint64_t)npu_delivered(npu)->count * BLOCKED_PIECE
+               ? QL_NPU_PUSH
+               : QL_NPU_BLOCKED;
 }
 
 static int plan(ql_npu *npu, int wanted)
@@ -77,7 +86,8 @@ static int record_burst(record *r, uint32_t burst, const npu_fired *fired)
         r->spikes->ids = ids;
         r->capacity = capacity;
     }
-    if (fired->count) memcpy(r->spikes->ids + r->count, fired->ids, fired->count * sizeof *fired->ids);
+    if (fired->count)
+        memcpy(r->spikes->ids + r->count, fired->ids, fired->count * sizeof *fired->ids);
     r->count = wanted;
     r->spikes->offsets[burst + 1] = wanted;
     return QL_OK;
@@ -92,7 +102,8 @@ static void collect(ql_npu *npu)
     for (uint32_t w = 0; w < npu->worker_count; w++) {
         const npu_fired *fired = &npu->workers[w].fired;
         memcpy(slot->ids + slot->count, fired->ids, fired->count * sizeof *fired->ids);
-        if (npu->has_driven) memcpy(slot->at + slot->count, fired->at, fired->count * sizeof *fired->at);
+        if (npu->has_driven)
+            memcpy(slot->at + slot->count, fired->at, fired->count * sizeof *fired->at);
         slot->count += fired->count;
     }
     for (uint32_t k = 0; k < npu->staged_count; k++) {
@@ -157,14 +168,18 @@ static int open_worker(ql_npu *npu, npu_worker *worker, uint32_t from, uint32_t 
     worker->npu = npu;
     worker->from = from;
     worker->until = until;
-    if (!worker->fired.ids) worker->fired.ids = ql_alloc((size_t)npu->n + 16, sizeof *worker->fired.ids);
+    if (!worker->fired.ids)
+        worker->fired.ids = ql_alloc((size_t)npu->n + 16, sizeof *worker->fired.ids);
     if (!worker->fired.at) worker->fired.at = ql_alloc(npu->n, sizeof *worker->fired.at);
-    if (!worker->list) worker->list = ql_alloc((size_t)npu->n / LIST_SHARE + 2, sizeof *worker->list);
-    if (!worker->seen_bits) worker->seen_bits = ql_alloc((size_t)words * 64, sizeof *worker->seen_bits);
+    if (!worker->list)
+        worker->list = ql_alloc((size_t)npu->n / LIST_SHARE + 2, sizeof *worker->list);
+    if (!worker->seen_bits)
+        worker->seen_bits = ql_alloc((size_t)words * 64, sizeof *worker->seen_bits);
     if (!worker->seen_words) worker->seen_words = ql_alloc(words, sizeof *worker->seen_words);
-    if (npu->has_driven && !worker->at_fire) worker->at_fire = ql_alloc(npu->n, sizeof *worker->at_fire);
-    if (!worker->fired.ids || !worker->fired.at || !worker->list || !worker->seen_bits || !worker->seen_words ||
-        (npu->has_driven && !worker->at_fire))
+    if (npu->has_driven && !worker->at_fire)
+        worker->at_fire = ql_alloc(npu->n, sizeof *worker->at_fire);
+    if (!worker->fired.ids || !worker->fired.at || !worker->list || !worker->seen_bits ||
+        !worker->seen_words || (npu->has_driven && !worker->at_fire))
         return QL_E_MEMORY;
     return QL_OK;
 }
@@ -217,12 +232,14 @@ void ql_spikes_free(ql_spikes *spikes)
     ql_free(spikes);
 }
 
-int ql_npu_run(ql_npu *npu, uint32_t bursts, uint64_t start, uint32_t threads, int method, ql_spikes **spikes)
+int ql_npu_run(ql_npu *npu, uint32_t bursts, uint64_t start, uint32_t threads, int method,
+               ql_spikes **spikes)
 {
     record r = {0};
     int status;
 
-    if (threads == 0 || threads > NPU_THREADS || method < QL_NPU_AUTO || method > QL_NPU_PULL) return QL_E_INVALID;
+    if (threads == 0 || threads > NPU_THREADS || method < QL_NPU_AUTO || method > QL_NPU_PULL)
+        return QL_E_INVALID;
     QL_TRY(ql_npu_compile(npu));
     QL_TRY(open_workers(npu, threads));
     if (start) QL_TRY(ql_npu_burst_set(npu, start));

@@ -1,21 +1,23 @@
 /* npu_synapses.c: how the spiking simulation keeps its synapses.
  *
- * Synapses wait in a list as they are connected, and are compiled into rows by source when a burst first needs them: a
- * counting sort by source (stable, so parallel synapses keep their age), then each row by target if it is not already.
- * Sorted rows make the halves of two threads, and runs of neighbouring targets, one piece each.
+ * Synapses wait in a list as they are connected, and are compiled into rows by source when a burst
+ * first needs them: a counting sort by source (stable, so parallel synapses keep their age), then
+ * each row by target if it is not already. Sorted rows make the halves of two threads, and runs of
+ * neighbouring targets, one piece each.
  *
  * Two forms of a row:
- *     packed   u32: target in the low 22 bits, signed weight in the high 10.  The weight is what is sent: +-w*psp, or +-w
- *              where the potential is sent.  Needs n <= 2^22, |weight| <= 511, and one psp per row, from which w is
- *              recovered by division; psp = 0 would lose w, and an inhibitory w = 0 its sign: not packed.
- *     wide     8 bytes: target, w, psp, type.  Everything else, and every network whose weights change.
+ *     packed   u32: target in the low 22 bits, signed weight in the high 10.  The weight is what is
+ * sent: +-w*psp, or +-w where the potential is sent.  Needs n <= 2^22, |weight| <= 511, and one psp
+ * per row, from which w is recovered by division; psp = 0 would lose w, and an inhibitory w = 0 its
+ * sign: not packed. wide     8 bytes: target, w, psp, type.  Everything else, and every network
+ * whose weights change.
  *
  * Two forms of a sum:
- *     i32      sum*2^c + count: each arrival adds (b << c) + 1.  The low c bits count arrivals, so a sum of zero from
- *              +5 and -5 still shows that something arrived, and "a candidate" is one compare with 0.  c is chosen so
- *              that no in-degree overflows it, and the form only if the largest possible sum fits beside it.
- *     i64      in units of 2^-20, with a byte per neuron for "arrived".
- * Both are exact and converted to float32 once, so which one is used cannot be seen in the spikes. */
+ *     i32      sum*2^c + count: each arrival adds (b << c) + 1.  The low c bits count arrivals, so
+ * a sum of zero from +5 and -5 still shows that something arrived, and "a candidate" is one compare
+ * with 0.  c is chosen so that no in-degree overflows it, and the form only if the largest possible
+ * sum fits beside it. i64      in units of 2^-20, with a byte per neuron for "arrived". Both are
+ * exact and converted to float32 once, so which one is used cannot be seen in the spikes. */
 #define _DEFAULT_SOURCE /* madvise */
 #include <string.h>
 #include <sys/mman.h>
@@ -24,7 +26,8 @@
 
 #define SOURCE_PACKED_MAX (1u << NPU_TARGET_BITS)
 
-/* Rows and sums are read at random: fewer, larger pages save a walk per access. Only a hint, so errors are not ours. */
+/* Rows and sums are read at random: fewer, larger pages save a walk per access. Only a hint, so
+ * errors are not ours. */
 static void prefer_huge_pages(void *block, size_t size_bytes)
 {
 #ifdef MADV_HUGEPAGE
@@ -32,7 +35,8 @@ static void prefer_huge_pages(void *block, size_t size_bytes)
     uintptr_t from = ((uintptr_t)block + page - 1) & ~(page - 1);
     uintptr_t until = ((uintptr_t)block + size_bytes) & ~(page - 1);
 
-    if (size_bytes >= (1u << 21) && until > from) (void)madvise((void *)from, until - from, MADV_HUGEPAGE);
+    if (size_bytes >= (1u << 21) && until > from)
+        (void)madvise((void *)from, until - from, MADV_HUGEPAGE);
 #else
     (void)block;
     (void)size_bytes;
@@ -95,8 +99,9 @@ static int are_below(const uint32_t *ids, uint64_t n, uint32_t limit)
     return n == 0 || highest < limit;
 }
 
-int ql_npu_connect(ql_npu *npu, const uint32_t *sources, const uint32_t *targets, const uint8_t *weights,
-                   const uint8_t *psps, const uint8_t *inhibitory, uint64_t n, uint32_t each)
+int ql_npu_connect(ql_npu *npu, const uint32_t *sources, const uint32_t *targets,
+                   const uint8_t *weights, const uint8_t *psps, const uint8_t *inhibitory,
+                   uint64_t n, uint32_t each)
 {
     const uint64_t s = (each & QL_NPU_EACH_SOURCE) != 0;
     const uint64_t t = (each & QL_NPU_EACH_TARGET) != 0;
@@ -107,7 +112,8 @@ int ql_npu_connect(ql_npu *npu, const uint32_t *sources, const uint32_t *targets
 
     assert(npu);
     if (n == 0) return QL_OK;
-    if (!are_below(sources, s ? n : 1, npu->n) || !are_below(targets, t ? n : 1, npu->n)) return QL_E_INVALID;
+    if (!are_below(sources, s ? n : 1, npu->n) || !are_below(targets, t ? n : 1, npu->n))
+        return QL_E_INVALID;
     QL_TRY(reserve_pending(npu, n));
     at = npu->pending_count;
     for (uint64_t i = 0; i < n; i++) {
@@ -168,7 +174,8 @@ static void sort_row(npu_synapse *row, uint64_t count, npu_synapse *scratch)
     sort_row(row + count / 2, count - count / 2, scratch);
     memcpy(scratch, row, count / 2 * sizeof *row);
     for (uint64_t left = 0, right = count / 2, out = 0; left < count / 2; out++)
-        row[out] = right < count && row[right].target < scratch[left].target ? row[right++] : scratch[left++];
+        row[out] = right < count && row[right].target < scratch[left].target ? row[right++]
+                                                                             : scratch[left++];
 }
 
 typedef struct build {
@@ -200,14 +207,17 @@ static int count_rows(const ql_npu *npu, build *b)
     return QL_OK;
 }
 
-/* All synapses in the wide form, row by row, old before new. Afterwards offsets[i] is the end of row i - 1 again. */
+/* All synapses in the wide form, row by row, old before new. Afterwards offsets[i] is the end of
+ * row i - 1 again. */
 static void place_rows(const ql_npu *npu, build *b)
 {
     uint64_t *next = b->offsets; /* used as cursors, then shifted back by one */
 
     for (uint32_t i = 0; npu->offsets && i < npu->n; i++)
-        for (uint64_t j = npu->offsets[i]; j < npu->offsets[i + 1]; j++) b->wide[next[i]++] = unpacked(npu, i, j);
-    for (uint64_t j = 0; j < npu->pending_count; j++) b->wide[next[npu->pending_sources[j]]++] = npu->pending[j];
+        for (uint64_t j = npu->offsets[i]; j < npu->offsets[i + 1]; j++)
+            b->wide[next[i]++] = unpacked(npu, i, j);
+    for (uint64_t j = 0; j < npu->pending_count; j++)
+        b->wide[next[npu->pending_sources[j]]++] = npu->pending[j];
     memmove(next + 1, next, npu->n * sizeof *next);
     next[0] = 0;
 }
@@ -229,7 +239,8 @@ static void study_rows(const ql_npu *npu, build *b, npu_synapse *scratch)
             uint32_t kept = is_driven ? row[j].weight : most;
             if (most > b->sent_max) b->sent_max = most;
             if (kept > NPU_PACKED_MAX || row[j].psp != row[0].psp) b->is_packable = 0;
-            if (kept == 0 && (row[j].inhibitory || (!is_driven && row[j].psp == 0))) b->is_packable = 0;
+            if (kept == 0 && (row[j].inhibitory || (!is_driven && row[j].psp == 0)))
+                b->is_packable = 0;
             b->indegrees[row[j].target]++;
             half += row[j].target < npu->middle;
         }
@@ -250,8 +261,8 @@ static void pack_rows(const ql_npu *npu, build *b)
 }
 
 /* Choose and allocate the sums; see the essay. */
-static int choose_sums(const ql_npu *npu, const build *b, int32_t **sums, int64_t **wide_sums, uint8_t **arrived,
-                       uint32_t *count_bits)
+static int choose_sums(const ql_npu *npu, const build *b, int32_t **sums, int64_t **wide_sums,
+                       uint8_t **arrived, uint32_t *count_bits)
 {
     uint64_t indegree = 0;
     uint32_t bits = 1;
@@ -260,7 +271,8 @@ static int choose_sums(const ql_npu *npu, const build *b, int32_t **sums, int64_
         if (b->indegrees[i] > indegree) indegree = b->indegrees[i];
     while (bits < 32 && indegree >= (uint64_t)1 << bits) bits++;
     *count_bits = bits;
-    if (b->is_packable && !npu->has_divided && bits < 20 && ((indegree * b->sent_max + 1) << bits) < (1u << 31)) {
+    if (b->is_packable && !npu->has_divided && bits < 20 &&
+        ((indegree * b->sent_max + 1) << bits) < (1u << 31)) {
         *sums = allocate_huge(npu->n, sizeof **sums);
         return *sums ? QL_OK : QL_E_MEMORY;
     }
@@ -362,7 +374,8 @@ int npu_build_pull(ql_npu *npu)
         return QL_E_MEMORY;
     }
     next = offsets + 1; /* row t is placed through next[t], which ends as the start of row t + 1 */
-    for (uint64_t j = 0; j < npu->synapse_count; j++) offsets[(npu->packed[j] & NPU_TARGET_MASK) + 2]++;
+    for (uint64_t j = 0; j < npu->synapse_count; j++)
+        offsets[(npu->packed[j] & NPU_TARGET_MASK) + 2]++;
     for (uint32_t t = 0; t < npu->n; t++) offsets[t + 2] += offsets[t + 1];
     for (uint32_t i = 0; i < npu->n; i++)
         for (uint64_t j = npu->offsets[i]; j < npu->offsets[i + 1]; j++) {
@@ -396,8 +409,8 @@ static uint32_t row_of(const ql_npu *npu, uint64_t j)
     return low;
 }
 
-int ql_npu_synapses(ql_npu *npu, uint64_t first, uint64_t n, uint32_t *targets, uint8_t *weights, uint8_t *psps,
-                    uint8_t *inhibitory)
+int ql_npu_synapses(ql_npu *npu, uint64_t first, uint64_t n, uint32_t *targets, uint8_t *weights,
+                    uint8_t *psps, uint8_t *inhibitory)
 {
     uint32_t row;
 

@@ -1,5 +1,5 @@
-/* order.h: sorting 64-bit keys in place, without memory and without a bad case (heapsort; insertion when short),
- * or byte by byte where there is memory. */
+/* order.h: sorting 64-bit keys in place, without memory and without a bad case (heapsort; insertion
+ * when short), or byte by byte where there is memory. */
 #ifndef QL_ORDER_H
 #define QL_ORDER_H
 

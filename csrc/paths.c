@@ -1,18 +1,20 @@
 /* paths.c: the shortest path between two nodes, and the k shortest simple ones.
  *
- * One path: two searches, from the source forwards and from the target backwards, the one that touched fewer edges so
- * far going next.  Without weights they go level by level, and the first edge that joins them closes a shortest path:
- * with a levels complete on one side and b on the other, every path of up to a + b edges would have joined them before.
- * With weights as lengths (none below 0) both are Dijkstra's, until the two smallest open distances together reach the
- * best joint found (Nicholson 1966).
+ * One path: two searches, from the source forwards and from the target backwards, the one that
+ * touched fewer edges so far going next.  Without weights they go level by level, and the first
+ * edge that joins them closes a shortest path: with a levels complete on one side and b on the
+ * other, every path of up to a + b edges would have joined them before. With weights as lengths
+ * (none below 0) both are Dijkstra's, until the two smallest open distances together reach the best
+ * joint found (Nicholson 1966).
  *
- * k paths: Yen's deviations (1971) with Lawler's pruning (1972: a path deviates only at or behind the place where it
- * left its parent itself, so nothing is found twice).  Each deviation is an A* search; its lower bound to the target
- * comes from one backward search that stops when it settles the source at distance R: min(distance, R), which is
- * consistent.  Paths are sequences of nodes; of parallel edges the shortest counts, then the smaller type.
+ * k paths: Yen's deviations (1971) with Lawler's pruning (1972: a path deviates only at or behind
+ * the place where it left its parent itself, so nothing is found twice).  Each deviation is an A*
+ * search; its lower bound to the target comes from one backward search that stops when it settles
+ * the source at distance R: min(distance, R), which is consistent.  Paths are sequences of nodes;
+ * of parallel edges the shortest counts, then the smaller type.
  *
- * Order of the answer: by length, then by the nodes in order.  The budget counts edges looked at; when it ends the
- * search, the paths found until then are given and `partial` is set. */
+ * Order of the answer: by length, then by the nodes in order.  The budget counts edges looked at;
+ * when it ends the search, the paths found until then are given and `partial` is set. */
 #include <math.h>
 #include <string.h>
 
@@ -133,7 +135,8 @@ typedef struct meeting {
     uint32_t joint;      /* node where it meets, or QL_NONE */
 } meeting;
 
-static int meet_arc(meeting *meet, int end, uint32_t parent, uint32_t node, uint16_t type, double length)
+static int meet_arc(meeting *meet, int end, uint32_t parent, uint32_t node, uint16_t type,
+                    double length)
 {
     ql_search *search = &meet->search[end];
     double distance = search->labels[parent].distance + length;
@@ -255,7 +258,8 @@ static int path_one(ql_finding *work, uint32_t source, uint32_t target)
     meeting meet = {.work = work};
     int status = meet_start(&meet, source, target);
     if (status == QL_OK) status = work->weighted ? meet_lengths(&meet) : meet_levels(&meet);
-    bool found = meet.joint != QL_NONE && !(work->partial && work->weighted); /* A joint may still improve. */
+    /* A joint may still improve. */
+    bool found = meet.joint != QL_NONE && !(work->partial && work->weighted);
     ql_route *route = NULL;
     if (status == QL_OK && found) status = meet_route(&meet, &route);
     if (route) work->accepted[work->accepted_count++] = route;
@@ -293,12 +297,14 @@ static int paths_make(const ql_finding *work, ql_paths **paths)
     return QL_OK;
 }
 
-int ql_graph_paths(const ql_graph_view *view, uint32_t source, uint32_t target, uint32_t k, int weighted, int direction,
-                   const uint16_t *types, uint32_t types_count, uint64_t budget_edges, ql_paths **paths, ql_cost *cost)
+int ql_graph_paths(const ql_graph_view *view, uint32_t source, uint32_t target, uint32_t k,
+                   int weighted, int direction, const uint16_t *types, uint32_t types_count,
+                   uint64_t budget_edges, ql_paths **paths, ql_cost *cost)
 {
     if (source == QL_NONE || target == QL_NONE || k == 0 || k > QL_PATHS_MAX) return QL_E_INVALID;
     if (direction < QL_OUT || direction > QL_BOTH) return QL_E_INVALID;
-    ql_finding work = {.view = view, .direction = direction, .weighted = weighted != 0, .budget = budget_edges};
+    ql_finding work = {
+        .view = view, .direction = direction, .weighted = weighted != 0, .budget = budget_edges};
     QL_TRY(ql_type_set_make(types, types_count, &work.types));
     work.accepted = ql_alloc(k, sizeof *work.accepted);
     if (!work.accepted) return QL_E_MEMORY;

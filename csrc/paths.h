@@ -48,7 +48,8 @@ typedef struct ql_finding {
 } ql_finding;
 
 void ql_search_free(ql_search *search);
-int ql_search_label(ql_search *search, uint32_t node, uint32_t *at); /* new ones are infinitely far */
+/* new ones are infinitely far */
+int ql_search_label(ql_search *search, uint32_t node, uint32_t *at);
 int ql_search_open(ql_search *search, uint32_t at, double key);
 double ql_search_least(ql_search *search);     /* smallest open key; INFINITY when there is none */
 uint32_t ql_search_settle(ql_search *search);  /* the label of that key, now settled */

@@ -1,12 +1,15 @@
-/* places.c: which slots a node has, the newest first, so that a filter that allows few nodes looks at few slots.
+/* places.c: which slots a node has, the newest first, so that a filter that allows few nodes looks
+ * at few slots.
  *
- * Two arrays of u32, both "slot + 1, or 0": newest[node], and older[slot], the slot that the same node had before.  They
- * are made by the first search that wants them, in one pass over the entries, and brought up to date by later ones; a
- * store that is never filtered does not pay.  Address space is reserved for all slots and as many nodes; where that
- * fails, or an entry names a larger node, there is no table and searches look at every slot.
+ * Two arrays of u32, both "slot + 1, or 0": newest[node], and older[slot], the slot that the same
+ * node had before.  They are made by the first search that wants them, in one pass over the
+ * entries, and brought up to date by later ones; a store that is never filtered does not pay.
+ * Address space is reserved for all slots and as many nodes; where that fails, or an entry names a
+ * larger node, there is no table and searches look at every slot.
  *
- * Threads: one at a time adds or takes back (mutex `placing`), others follow meanwhile.  A follower asks for slots below
- * a count that was placed before, and passes over newer ones; older[slot] is stored before newest leads there. */
+ * Threads: one at a time adds or takes back (mutex `placing`), others follow meanwhile.  A follower
+ * asks for slots below a count that was placed before, and passes over newer ones; older[slot] is
+ * stored before newest leads there. */
 #include "rows.h"
 
 #define ARRAY_BYTES(vectors) ((size_t)(vectors)->slots_max * sizeof(uint32_t))

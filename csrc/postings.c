@@ -1,34 +1,35 @@
 /* postings.c: reading an immutable segment of postings.
  *
- * A segment answers, for a set of documents, which of them hold a word and how often.  It is derived from the
- * concepts' texts, written once (postings_write.c) and never changed; later segments and the tail override its
- * documents (engine/text.py).  The form is that of Lucene: sorted dictionary, blocks of 128 bit-packed deltas with
- * frequencies, and per block its *impacts*: the few (frequency, length) pairs that no posting of the block beats.
- * Different here: impacts are kept instead of a finished maximum, because the score depends on k1, b and the mean
- * length of a snapshot, and all of these may change under a segment; lengths are kept exact, so that scores are.
- * Blocks name documents by their ordinal in the segment, not by node: deltas are smaller, a length is one array
- * access, and ordinals ascend with nodes, so ties by ordinal are ties by node.
+ * A segment answers, for a set of documents, which of them hold a word and how often.  It is
+ * derived from the concepts' texts, written once (postings_write.c) and never changed; later
+ * segments and the tail override its documents (engine/text.py).  The form is that of Lucene:
+ * sorted dictionary, blocks of 128 bit-packed deltas with frequencies, and per block its *impacts*:
+ * the few (frequency, length) pairs that no posting of the block beats. Different here: impacts are
+ * kept instead of a finished maximum, because the score depends on k1, b and the mean length of a
+ * snapshot, and all of these may change under a segment; lengths are kept exact, so that scores
+ * are. Blocks name documents by their ordinal in the segment, not by node: deltas are smaller, a
+ * length is one array access, and ordinals ascend with nodes, so ties by ordinal are ties by node.
  *
  * Layout, little-endian; a page is 4096 bytes:
  *   page 0     ql_words_header, zeros; `crc` covers the page
  *   nodes      u32 per document, strictly ascending
- *   lengths    u32 per document: its words; QL_WORDS_GONE marks a tombstone, a node without text from here on
- *   data       per term: its blocks one after another, then, if there are two or more, zeros up to a multiple of
- *              four and its table: ql_words_block per block, then one per group of 64 blocks
- *              then 8 zero bytes
- *   records    ql_words_record per term in the order of their texts, and one more that marks the ends
- *   strings    the texts
- *   checksums  at a multiple of the page: crc32c of every page from page 1 up to here
- * A block: u8 bits of a delta, u8 bits of a frequency, the packed deltas (document - previous document - 1; before the
- * first block stands document -1), the packed frequencies - 1, and, in segments with positions, per posting the word
- * positions as LEB128 deltas.  Packed numbers stand least significant bit first and end on a byte.
+ *   lengths    u32 per document: its words; QL_WORDS_GONE marks a tombstone, a node without text
+ * from here on data       per term: its blocks one after another, then, if there are two or more,
+ * zeros up to a multiple of four and its table: ql_words_block per block, then one per group of 64
+ * blocks then 8 zero bytes records    ql_words_record per term in the order of their texts, and one
+ * more that marks the ends strings    the texts checksums  at a multiple of the page: crc32c of
+ * every page from page 1 up to here A block: u8 bits of a delta, u8 bits of a frequency, the packed
+ * deltas (document - previous document - 1; before the first block stands document -1), the packed
+ * frequencies - 1, and, in segments with positions, per posting the word positions as LEB128
+ * deltas.  Packed numbers stand least significant bit first and end on a byte.
  *
- * Trust: opening verifies the header, the nodes and the lengths; every other page is verified when it is first
- * touched, so opening costs the same for any size of text.  Checksums find damage; a hostile file has right ones, so
- * every offset, order and count is also checked where it is used, and a read never leaves the map.
+ * Trust: opening verifies the header, the nodes and the lengths; every other page is verified when
+ * it is first touched, so opening costs the same for any size of text.  Checksums find damage; a
+ * hostile file has right ones, so every offset, order and count is also checked where it is used,
+ * and a read never leaves the map.
  *
- * Invariants: 0 < block <= WORDS_BLOCK postings; the last document of a block is table[block].last; a frequency is
- * at least 1; documents of tombstones have no postings. */
+ * Invariants: 0 < block <= WORDS_BLOCK postings; the last document of a block is table[block].last;
+ * a frequency is at least 1; documents of tombstones have no postings. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -56,17 +57,23 @@ static int header_is_sound(const ql_words *words, const uint8_t *uuid, uint32_t 
     memcpy(page, words->base, WORDS_PAGE);
     memset(page + offsetof(ql_words_header, crc), 0, 4);
     if (ql_crc32c(0, page, WORDS_PAGE) != h->crc) return 0;
-    if (memcmp(h->magic, WORDS_MAGIC, 8) || h->format != QL_FORMAT || memcmp(h->uuid, uuid, 16)) return 0;
+    if (memcmp(h->magic, WORDS_MAGIC, 8) || h->format != QL_FORMAT || memcmp(h->uuid, uuid, 16))
+        return 0;
     if (h->analyser != analyser || h->flags > WORDS_POSITIONS || h->terms == QL_NONE) return 0;
 
-    /* Sections follow one another inside [page 1, checksums); no sum below can wrap once each part is inside. */
-    if (h->checksums % WORDS_PAGE || h->checksums < 2 * WORDS_PAGE || h->checksums > words->size_bytes) return 0;
+    /* Sections follow one another inside [page 1, checksums); no sum below can wrap once each part
+     * is inside. */
+    if (h->checksums % WORDS_PAGE || h->checksums < 2 * WORDS_PAGE ||
+        h->checksums > words->size_bytes)
+        return 0;
     if (words->size_bytes - h->checksums != (h->checksums / WORDS_PAGE - 1) * 4) return 0;
     if (h->nodes != WORDS_PAGE || h->lengths != h->nodes + documents_bytes) return 0;
     if (h->data != h->lengths + documents_bytes || h->data > h->checksums) return 0;
-    if (h->records % 8 || h->records > h->checksums || h->data_bytes > h->records - h->data) return 0;
+    if (h->records % 8 || h->records > h->checksums || h->data_bytes > h->records - h->data)
+        return 0;
     if (h->records - h->data - h->data_bytes < WORDS_SLACK) return 0;
-    if (records_bytes > h->checksums - h->records || h->strings != h->records + records_bytes) return 0;
+    if (records_bytes > h->checksums - h->records || h->strings != h->records + records_bytes)
+        return 0;
     return h->strings_bytes <= h->checksums - h->strings;
 }
 
@@ -77,7 +84,8 @@ static int documents_are_sound(ql_words *words)
     int64_t previous = -1;
 
     words->nodes = (const uint32_t *)ql_words_bytes(words, h->nodes, (uint64_t)h->documents * 4);
-    words->lengths = (const uint32_t *)ql_words_bytes(words, h->lengths, (uint64_t)h->documents * 4);
+    words->lengths = (const uint32_t *)ql_words_bytes(words, h->lengths,
+                                                      (uint64_t)h->documents * 4);
     if (!words->nodes || !words->lengths) return 0;
     for (uint32_t i = 0; i < h->documents; i++) {
         if ((int64_t)words->nodes[i] <= previous || words->nodes[i] == QL_NONE) return 0;
@@ -125,7 +133,8 @@ int ql_words_open(const char *path, const uint8_t *uuid, uint32_t analyser, ql_w
     status = QL_E_CORRUPT;
     if (!header_is_sound(made, uuid, analyser)) goto failed;
     made->checksums = (const uint32_t *)(made->base + made->header.checksums);
-    if (ql_crc32c(0, made->checksums, made->size_bytes - made->header.checksums) != made->header.checksums_crc)
+    if (ql_crc32c(0, made->checksums, made->size_bytes - made->header.checksums) !=
+        made->header.checksums_crc)
         goto failed;
 
     made->verified = ql_alloc(made->header.checksums / WORDS_PAGE / 64 + 1, sizeof *made->verified);
@@ -152,7 +161,10 @@ void ql_words_close(ql_words *words)
 uint32_t ql_words_documents(const ql_words *words) { return words->header.documents; }
 uint32_t ql_words_terms(const ql_words *words) { return words->header.terms; }
 uint64_t ql_words_size(const ql_words *words) { return words->size_bytes; }
-int ql_words_has_positions(const ql_words *words) { return (words->header.flags & WORDS_POSITIONS) != 0; }
+int ql_words_has_positions(const ql_words *words)
+{
+    return (words->header.flags & WORDS_POSITIONS) != 0;
+}
 const uint32_t *ql_words_nodes(const ql_words *words) { return words->nodes; }
 const uint32_t *ql_words_lengths(const ql_words *words) { return words->lengths; }
 
@@ -162,11 +174,13 @@ const uint8_t *ql_words_bytes(const ql_words *words, uint64_t offset, uint64_t s
 
     if (offset < WORDS_PAGE || offset > end || size_bytes > end - offset) return NULL;
     if (size_bytes == 0) return words->base + offset;
-    for (uint64_t page = offset / WORDS_PAGE; page <= (offset + size_bytes - 1) / WORDS_PAGE; page++) {
+    for (uint64_t page = offset / WORDS_PAGE; page <= (offset + size_bytes - 1) / WORDS_PAGE;
+         page++) {
         _Atomic uint64_t *seen = &words->verified[page / 64];
         uint64_t bit = (uint64_t)1 << (page % 64);
         if (atomic_load_explicit(seen, memory_order_relaxed) & bit) continue;
-        if (ql_crc32c(0, words->base + page * WORDS_PAGE, WORDS_PAGE) != words->checksums[page - 1]) return NULL;
+        if (ql_crc32c(0, words->base + page * WORDS_PAGE, WORDS_PAGE) != words->checksums[page - 1])
+            return NULL;
         atomic_fetch_or_explicit(seen, bit, memory_order_relaxed);
     }
     return words->base + offset;
@@ -175,10 +189,11 @@ const uint8_t *ql_words_bytes(const ql_words *words, uint64_t offset, uint64_t s
 /* ---- The dictionary ---- */
 
 /* Record i and its successor, which says where it ends. */
-static int record_of(const ql_words *words, uint32_t term, ql_words_record *record, ql_words_record *next)
+static int record_of(const ql_words *words, uint32_t term, ql_words_record *record,
+                     ql_words_record *next)
 {
-    const uint8_t *at = ql_words_bytes(words, words->header.records + (uint64_t)term * sizeof *record,
-                                       2 * sizeof *record);
+    const uint8_t *at = ql_words_bytes(
+        words, words->header.records + (uint64_t)term * sizeof *record, 2 * sizeof *record);
 
     assert(term < words->header.terms);
     if (!at) return QL_E_CORRUPT;
@@ -244,7 +259,8 @@ int ql_cursor_open(const ql_words *words, uint32_t term, ql_cursor *cursor)
     cursor->count = record.count;
     cursor->blocks = (record.count + WORDS_BLOCK - 1) / WORDS_BLOCK;
     cursor->decoded = QL_NONE;
-    if (cursor->blocks > 1) entries = cursor->blocks + (cursor->blocks + WORDS_GROUP - 1) / WORDS_GROUP;
+    if (cursor->blocks > 1)
+        entries = cursor->blocks + (cursor->blocks + WORDS_GROUP - 1) / WORDS_GROUP;
     size_bytes = next.start - record.start;
     if (entries * sizeof(ql_words_block) > size_bytes) return QL_E_CORRUPT;
     cursor->data_bytes = size_bytes - entries * sizeof(ql_words_block);
@@ -252,13 +268,15 @@ int ql_cursor_open(const ql_words *words, uint32_t term, ql_cursor *cursor)
     if (entries) {
         uint64_t table = words->header.data + record.start + cursor->data_bytes;
         if (table % 4) return QL_E_CORRUPT;
-        cursor->table = (const ql_words_block *)ql_words_bytes(words, table, entries * sizeof(ql_words_block));
+        cursor->table = (const ql_words_block *)ql_words_bytes(words, table,
+                                                               entries * sizeof(ql_words_block));
         if (!cursor->table) return QL_E_CORRUPT;
     }
     return QL_OK;
 }
 
-/* Numbers of `bits` bits into out; the caller has checked that 8 bytes after the last may be read. */
+/* Numbers of `bits` bits into out; the caller has checked that 8 bytes after the last may be
+ * read. */
 static void unpack(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t *out)
 {
     uint64_t mask = ((uint64_t)1 << bits) - 1;
@@ -278,11 +296,13 @@ static uint32_t cursor_failed(ql_cursor *cursor)
     return QL_NONE;
 }
 
-/* Documents of the block where the cursor stands into docs[]; its frequencies wait until they are asked for. */
+/* Documents of the block where the cursor stands into docs[]; its frequencies wait until they are
+ * asked for. */
 static int decode(ql_cursor *cursor)
 {
     uint32_t block = cursor->block;
-    uint32_t filled = block + 1 < cursor->blocks ? WORDS_BLOCK : cursor->count - block * WORDS_BLOCK;
+    uint32_t filled = block + 1 < cursor->blocks ? WORDS_BLOCK
+                                                 : cursor->count - block * WORDS_BLOCK;
     uint64_t start = cursor->table ? cursor->table[block].start : 0;
     uint64_t end = block + 1 < cursor->blocks ? cursor->table[block + 1].start : cursor->data_bytes;
     uint64_t offset = (uint64_t)(cursor->data - cursor->words->base);
@@ -310,7 +330,8 @@ static int decode(ql_cursor *cursor)
         doc += cursor->docs[i];
         cursor->docs[i] = (uint32_t)doc++;
     }
-    if (doc > cursor->words->header.documents) return 0; /* doc grew from each to the next: all are inside */
+    /* doc grew from each to the next: all are inside */
+    if (doc > cursor->words->header.documents) return 0;
     if (cursor->table && doc - 1 != cursor->table[block].last) return 0;
 
     cursor->filled = filled;
@@ -344,7 +365,8 @@ int ql_cursor_skip(ql_cursor *cursor, uint32_t doc)
         return 0;
     }
     if (cursor->table[low].last >= doc) return 1;
-    while (low + step < cursor->blocks && cursor->table[low + step].last < doc) { /* Gallop, then halve. */
+    /* Gallop, then halve. */
+    while (low + step < cursor->blocks && cursor->table[low + step].last < doc) {
         low += step;
         step *= 2;
     }
@@ -364,7 +386,8 @@ uint32_t ql_cursor_seek(ql_cursor *cursor, uint32_t doc)
 
     if (!ql_cursor_skip(cursor, doc)) return QL_NONE;
     if (cursor->decoded != cursor->block && !decode(cursor)) return cursor_failed(cursor);
-    if (cursor->docs[cursor->filled - 1] < doc) return cursor_failed(cursor); /* the table promised otherwise */
+    /* the table promised otherwise */
+    if (cursor->docs[cursor->filled - 1] < doc) return cursor_failed(cursor);
 
     at = cursor->at;
     if (cursor->docs[at] < doc) { /* Callers only go forward: what lies before `at` was passed. */
@@ -424,7 +447,8 @@ int ql_cursor_positions(ql_cursor *cursor, uint32_t *out)
     for (; cursor->positions_of < cursor->at; cursor->positions_of++) {
         for (uint32_t i = cursor->frequencies[cursor->positions_of]; i > 0;) {
             if (cursor->positions >= cursor->positions_end) return QL_E_CORRUPT;
-            i -= !(*cursor->positions++ & 0x80); /* A number ends with a byte whose top bit is clear. */
+            /* A number ends with a byte whose top bit is clear. */
+            i -= !(*cursor->positions++ & 0x80);
         }
     }
     at = cursor->positions;
@@ -441,8 +465,9 @@ int ql_cursor_positions(ql_cursor *cursor, uint32_t *out)
 
 /* ---- Counting and checking ---- */
 
-int ql_words_frequencies(const ql_words *words, const uint8_t *texts, const uint32_t *offsets, uint32_t n,
-                         const uint32_t *dead, uint32_t dead_count, uint32_t *frequencies)
+int ql_words_frequencies(const ql_words *words, const uint8_t *texts, const uint32_t *offsets,
+                         uint32_t n, const uint32_t *dead, uint32_t dead_count,
+                         uint32_t *frequencies)
 {
     for (uint32_t i = 0; i < n; i++) {
         ql_cursor cursor;
@@ -470,10 +495,12 @@ static int check_term(const ql_words *words, uint32_t term, uint32_t *positions,
     uint64_t seen = 0;
 
     QL_TRY(ql_cursor_open(words, term, &cursor));
-    for (uint32_t doc = ql_cursor_seek(&cursor, 0); doc != QL_NONE; doc = ql_cursor_seek(&cursor, doc + 1)) {
+    for (uint32_t doc = ql_cursor_seek(&cursor, 0); doc != QL_NONE;
+         doc = ql_cursor_seek(&cursor, doc + 1)) {
         uint32_t frequency = ql_cursor_frequency(&cursor);
         if (cursor.status != QL_OK) break;
-        if (words->lengths[doc] == QL_WORDS_GONE || frequency > words->lengths[doc]) return QL_E_CORRUPT;
+        if (words->lengths[doc] == QL_WORDS_GONE || frequency > words->lengths[doc])
+            return QL_E_CORRUPT;
         if (ql_words_has_positions(words)) {
             QL_TRY(ql_cursor_positions(&cursor, positions));
             if (positions[frequency - 1] >= words->lengths[doc]) return QL_E_CORRUPT;
@@ -494,9 +521,11 @@ int ql_words_check(const ql_words *words)
     uint32_t *positions;
     int status = QL_E_CORRUPT;
 
-    if (!ql_words_bytes(words, WORDS_PAGE, words->header.checksums - WORDS_PAGE)) return QL_E_CORRUPT;
+    if (!ql_words_bytes(words, WORDS_PAGE, words->header.checksums - WORDS_PAGE))
+        return QL_E_CORRUPT;
     for (uint32_t i = 0; i < words->header.documents; i++)
-        if (words->lengths[i] != QL_WORDS_GONE && words->lengths[i] > longest) longest = words->lengths[i];
+        if (words->lengths[i] != QL_WORDS_GONE && words->lengths[i] > longest)
+            longest = words->lengths[i];
     if (longest > WORDS_LENGTH_MAX) return QL_E_CORRUPT;
     positions = ql_alloc(longest, sizeof *positions);
     if (!positions) return QL_E_MEMORY;
@@ -508,7 +537,8 @@ int ql_words_check(const ql_words *words)
 
         status = ql_words_text(words, term, &text, &size_bytes);
         if (status != QL_OK) goto done;
-        if (before) order = memcmp(before, text, before_bytes < size_bytes ? before_bytes : size_bytes);
+        if (before)
+            order = memcmp(before, text, before_bytes < size_bytes ? before_bytes : size_bytes);
         status = QL_E_CORRUPT;
         if (order > 0 || (order == 0 && before_bytes >= size_bytes)) goto done;
         status = check_term(words, term, positions, &tokens);

@@ -1,5 +1,5 @@
-/* postings.h: what postings.c, postings_write.c, postings_merge.c, text.c and bm25.c share; the layout in bytes
- * stands in postings.c. */
+/* postings.h: what postings.c, postings_write.c, postings_merge.c, text.c and bm25.c share; the
+ * layout in bytes stands in postings.c. */
 #ifndef QL_POSTINGS_H
 #define QL_POSTINGS_H
 
@@ -10,8 +10,9 @@
 #define WORDS_BLOCK 128             /* postings of a full block */
 #define WORDS_GROUP 64              /* blocks of a full group */
 #define WORDS_IMPACTS 3             /* impacts kept per block and per group */
-#define WORDS_SLACK 8               /* zero bytes after the data, so that 8-byte loads stay inside */
-#define WORDS_LENGTH_MAX 268435456  /* words of one document: more than any text of 16 MiB can have */
+#define WORDS_SLACK 8 /* zero bytes after the data, so that 8-byte loads stay inside */
+#define WORDS_LENGTH_MAX                                                                           \
+    268435456 /* words of one document: more than any text of 16 MiB can have */
 #define WORDS_POSITIONS 1           /* flag of a segment */
 
 typedef struct ql_words_header {
@@ -30,7 +31,8 @@ typedef struct ql_words_header {
     uint64_t data_bytes;  /* without the slack */
     uint64_t records;
     uint64_t strings;
-    uint64_t checksums;   /* a multiple of the page; the file ends after one u32 per page before it */
+    /* a multiple of the page; the file ends after one u32 per page before it */
+    uint64_t checksums;
     uint32_t checksums_crc;
     uint32_t crc;         /* of the whole first page with this field zero */
 } ql_words_header;
@@ -52,7 +54,8 @@ typedef struct ql_words_block { /* one block, or one group of blocks */
     ql_impact best[WORDS_IMPACTS];
 } ql_words_block;
 
-/* An open segment. Everything but `verified` is written once, by open; `verified` is atomic: any threads may read. */
+/* An open segment. Everything but `verified` is written once, by open; `verified` is atomic: any
+ * threads may read. */
 struct ql_words {
     const uint8_t *base;
     uint64_t size_bytes;
@@ -63,7 +66,8 @@ struct ql_words {
     _Atomic uint64_t *verified; /* bit per page */
 };
 
-/* A reader of one term's postings, used by one thread. A failure makes it end, and stays in `status`. */
+/* A reader of one term's postings, used by one thread. A failure makes it end, and stays in
+ * `status`. */
 typedef struct ql_cursor {
     const ql_words *words;
     const uint8_t *data;         /* the term's bytes, data_bytes of them before its table */
@@ -88,18 +92,21 @@ typedef struct ql_cursor {
     uint32_t frequencies[WORDS_BLOCK];
 } ql_cursor;
 
-/* The bytes [offset, offset + size) of the file after their pages' checksums hold; NULL is corruption. */
+/* The bytes [offset, offset + size) of the file after their pages' checksums hold; NULL is
+ * corruption. */
 const uint8_t *ql_words_bytes(const ql_words *words, uint64_t offset, uint64_t size_bytes);
 /* Text of the i-th term in dictionary order. */
 int ql_words_text(const ql_words *words, uint32_t term, const uint8_t **text, uint32_t *size_bytes);
-int ql_words_find(const ql_words *words, const uint8_t *text, uint32_t size_bytes, uint32_t *term); /* QL_NONE: absent */
+/* QL_NONE: absent */
+int ql_words_find(const ql_words *words, const uint8_t *text, uint32_t size_bytes, uint32_t *term);
 
 int ql_cursor_open(const ql_words *words, uint32_t term, ql_cursor *cursor);
 /* Stand at the first block whose last document is >= doc, without decoding; 0: there is none. */
 int ql_cursor_skip(ql_cursor *cursor, uint32_t doc);
 /* The first document >= doc, or QL_NONE at the end or after a failure. */
 uint32_t ql_cursor_seek(ql_cursor *cursor, uint32_t doc);
-uint32_t ql_cursor_frequency(ql_cursor *cursor); /* of the posting where it stands; 0 after a failure */
+/* of the posting where it stands; 0 after a failure */
+uint32_t ql_cursor_frequency(ql_cursor *cursor);
 /* Positions of that posting, ascending, into out (frequency,). */
 int ql_cursor_positions(ql_cursor *cursor, uint32_t *out);
 
@@ -133,12 +140,16 @@ typedef struct ql_words_writer {
     uint32_t frequencies[WORDS_BLOCK];
 } ql_words_writer;
 
-int ql_words_writer_open(ql_words_writer *writer, const char *path, const uint8_t *uuid, uint32_t analyser,
-                         uint32_t flags, const uint32_t *nodes, const uint32_t *lengths, uint32_t documents);
-int ql_words_writer_posting(ql_words_writer *writer, uint32_t doc, uint32_t frequency, const uint32_t *positions);
-int ql_words_writer_term(ql_words_writer *writer, const uint8_t *text, uint32_t size_bytes); /* nothing if no posting came */
+int ql_words_writer_open(ql_words_writer *writer, const char *path, const uint8_t *uuid,
+                         uint32_t analyser, uint32_t flags, const uint32_t *nodes,
+                         const uint32_t *lengths, uint32_t documents);
+int ql_words_writer_posting(ql_words_writer *writer, uint32_t doc, uint32_t frequency,
+                            const uint32_t *positions);
+/* nothing if no posting came */
+int ql_words_writer_term(ql_words_writer *writer, const uint8_t *text, uint32_t size_bytes);
 int ql_words_writer_finish(ql_words_writer *writer, const char *path); /* fsync, rename */
-void ql_words_writer_close(ql_words_writer *writer); /* after finish too; removes what is unfinished */
+/* after finish too; removes what is unfinished */
+void ql_words_writer_close(ql_words_writer *writer);
 
 /* Grow a block to hold `need` items; capacity in items. */
 int ql_words_grow(void **block, size_t *capacity, size_t need, size_t item_bytes);

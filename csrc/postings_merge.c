@@ -1,11 +1,12 @@
 /* postings_merge.c: several segments into one.
  *
- * The dictionaries are walked side by side in byte order, as in a merge sort; a term's postings are read from every
- * segment that has it, renumbered by the caller's maps, put in order and written.  Memory: the postings of one term.
- * Documents whose map says QL_NONE (replaced later, forgotten) are left out here, and terms without any left too.
+ * The dictionaries are walked side by side in byte order, as in a merge sort; a term's postings are
+ * read from every segment that has it, renumbered by the caller's maps, put in order and written.
+ * Memory: the postings of one term. Documents whose map says QL_NONE (replaced later, forgotten)
+ * are left out here, and terms without any left too.
  *
- * Segments usually cover later and later nodes, so the renumbered lists stand in order already; only where an update
- * mixed them is a sort needed. Both give the same file. */
+ * Segments usually cover later and later nodes, so the renumbered lists stand in order already;
+ * only where an update mixed them is a sort needed. Both give the same file. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +49,8 @@ static int compare_texts(const uint8_t *a, uint32_t a_bytes, const uint8_t *b, u
     return a_bytes < b_bytes ? -1 : a_bytes > b_bytes;
 }
 
-/* The smallest text that any dictionary stands at; 0 bytes of size and *found 0 when all have ended. */
+/* The smallest text that any dictionary stands at; 0 bytes of size and *found 0 when all have
+ * ended. */
 static int next_text(const merge *m, const uint8_t **text, uint32_t *size_bytes, int *found)
 {
     *found = 0;
@@ -72,18 +74,20 @@ static int gather(merge *m, uint32_t i)
     ql_cursor cursor;
 
     QL_TRY(ql_cursor_open(words, m->terms[i], &cursor));
-    for (uint32_t doc = ql_cursor_seek(&cursor, 0); doc != QL_NONE; doc = ql_cursor_seek(&cursor, doc + 1)) {
+    for (uint32_t doc = ql_cursor_seek(&cursor, 0); doc != QL_NONE;
+         doc = ql_cursor_seek(&cursor, doc + 1)) {
         uint32_t frequency = ql_cursor_frequency(&cursor);
         uint32_t target = m->maps[i][doc];
         if (cursor.status != QL_OK) break;
         if (target == QL_NONE) continue;
         if (target >= m->documents) return QL_E_INVALID;
         if (frequency > WORDS_LENGTH_MAX) return QL_E_CORRUPT;
-        QL_TRY(ql_words_grow((void **)&m->postings, &m->postings_capacity, m->postings_count + 1, sizeof(posting)));
+        QL_TRY(ql_words_grow((void **)&m->postings, &m->postings_capacity, m->postings_count + 1,
+                             sizeof(posting)));
         m->postings[m->postings_count++] = (posting){target, frequency, m->positions_count};
         if (m->writer.has_positions) {
-            QL_TRY(ql_words_grow((void **)&m->positions, &m->positions_capacity, m->positions_count + frequency,
-                                 sizeof(uint32_t)));
+            QL_TRY(ql_words_grow((void **)&m->positions, &m->positions_capacity,
+                                 m->positions_count + frequency, sizeof(uint32_t)));
             QL_TRY(ql_cursor_positions(&cursor, m->positions + m->positions_count));
             m->positions_count += frequency;
         }
@@ -107,7 +111,8 @@ static int merge_term(merge *m, const uint8_t *text, uint32_t size_bytes)
         QL_TRY(gather(m, i));
         m->terms[i]++;
     }
-    for (size_t j = 1; j < m->postings_count && sorted; j++) sorted = m->postings[j - 1].doc < m->postings[j].doc;
+    for (size_t j = 1; j < m->postings_count && sorted; j++)
+        sorted = m->postings[j - 1].doc < m->postings[j].doc;
     if (!sorted) qsort(m->postings, m->postings_count, sizeof(posting), by_doc);
     for (size_t j = 0; j < m->postings_count; j++) {
         const posting *p = &m->postings[j];
@@ -118,9 +123,9 @@ static int merge_term(merge *m, const uint8_t *text, uint32_t size_bytes)
     return ql_words_writer_term(&m->writer, text, size_bytes);
 }
 
-int ql_words_merge(const ql_words *const *segments, const uint32_t *const *maps, uint32_t n, const uint32_t *nodes,
-                   const uint32_t *lengths, uint32_t documents, const char *path, const uint8_t *uuid,
-                   uint32_t analyser)
+int ql_words_merge(const ql_words *const *segments, const uint32_t *const *maps, uint32_t n,
+                   const uint32_t *nodes, const uint32_t *lengths, uint32_t documents,
+                   const char *path, const uint8_t *uuid, uint32_t analyser)
 {
     merge m = {.segments = segments, .maps = maps, .n = n, .documents = documents};
     uint32_t flags = n && ql_words_has_positions(segments[0]) ? WORDS_POSITIONS : 0;
@@ -133,7 +138,8 @@ int ql_words_merge(const ql_words *const *segments, const uint32_t *const *maps,
     m.terms = ql_alloc(n, sizeof *m.terms);
     if (!m.terms) return QL_E_MEMORY;
 
-    status = ql_words_writer_open(&m.writer, path, uuid, analyser, flags, nodes, lengths, documents);
+    status = ql_words_writer_open(&m.writer, path, uuid, analyser, flags, nodes, lengths,
+                                  documents);
     while (status == QL_OK) {
         const uint8_t *text;
         uint32_t size_bytes;

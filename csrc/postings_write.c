@@ -1,15 +1,18 @@
-/* postings_write.c: writing a segment, for the builder (text.c) and the merge (postings_merge.c) alike.
+/* postings_write.c: writing a segment, for the builder (text.c) and the merge (postings_merge.c)
+ * alike.
  *
- * One streaming pass in file order with bounded memory: only the dictionary (records and texts), the checksums and the
- * current term's table stay in memory.  The first page is written last.  What is written depends on the postings
- * only, never on how they came, so a merge of segments equals a rebuild byte for byte.
+ * One streaming pass in file order with bounded memory: only the dictionary (records and texts),
+ * the checksums and the current term's table stay in memory.  The first page is written last.  What
+ * is written depends on the postings only, never on how they came, so a merge of segments equals a
+ * rebuild byte for byte.
  *
- * The file appears under its name only after fsync and rename; a crash leaves a file with the suffix ".part", which
- * nobody opens.  The layout stands in postings.c.
+ * The file appears under its name only after fsync and rename; a crash leaves a file with the
+ * suffix ".part", which nobody opens.  The layout stands in postings.c.
  *
- * Impacts: of the up to 128 (frequency, length) pairs of a block only those count that no other pair beats in both.
- * Of these at most three are kept; where there are more, neighbours on the frontier are joined to one that beats
- * both (the higher frequency, the smaller length), always the two whose joining promises least too much. */
+ * Impacts: of the up to 128 (frequency, length) pairs of a block only those count that no other
+ * pair beats in both. Of these at most three are kept; where there are more, neighbours on the
+ * frontier are joined to one that beats both (the higher frequency, the smaller length), always the
+ * two whose joining promises least too much. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -54,7 +57,8 @@ static int flush(ql_words_writer *writer)
     size_t first = (size_t)(writer->flushed / WORDS_PAGE) - 1;
     size_t size_bytes = pages * WORDS_PAGE;
 
-    QL_TRY(ql_words_grow((void **)&writer->checksums, &writer->checksums_capacity, first + pages, sizeof(uint32_t)));
+    QL_TRY(ql_words_grow((void **)&writer->checksums, &writer->checksums_capacity, first + pages,
+                         sizeof(uint32_t)));
     for (size_t i = 0; i < pages; i++)
         writer->checksums[first + i] = ql_crc32c(0, writer->buffer + i * WORDS_PAGE, WORDS_PAGE);
     QL_TRY(ql_file_write(writer->fd, writer->buffer, size_bytes, writer->flushed));
@@ -87,8 +91,9 @@ static int put_zeros(ql_words_writer *writer, uint64_t unit)
     return put(writer, zeros, (size_t)((unit - place(writer) % unit) % unit));
 }
 
-int ql_words_writer_open(ql_words_writer *writer, const char *path, const uint8_t *uuid, uint32_t analyser,
-                         uint32_t flags, const uint32_t *nodes, const uint32_t *lengths, uint32_t documents)
+int ql_words_writer_open(ql_words_writer *writer, const char *path, const uint8_t *uuid,
+                         uint32_t analyser, uint32_t flags, const uint32_t *nodes,
+                         const uint32_t *lengths, uint32_t documents)
 {
     size_t path_bytes = strlen(path) + sizeof ".part";
 
@@ -134,14 +139,16 @@ static int by_length(const void *left, const void *right)
     return a->frequency > b->frequency ? -1 : a->frequency < b->frequency;
 }
 
-/* Reduce n impacts to at most WORDS_IMPACTS that beat them all; best[] beyond them is zero. Reorders impacts. */
+/* Reduce n impacts to at most WORDS_IMPACTS that beat them all; best[] beyond them is zero.
+ * Reorders impacts. */
 static void reduce(ql_impact *impacts, uint32_t n, ql_impact *best)
 {
     uint32_t kept = 0;
 
     qsort(impacts, n, sizeof *impacts, by_length);
     for (uint32_t i = 0; i < n; i++) /* Along the frontier both length and frequency rise. */
-        if (impacts[i].frequency > (kept ? impacts[kept - 1].frequency : 0)) impacts[kept++] = impacts[i];
+        if (impacts[i].frequency > (kept ? impacts[kept - 1].frequency : 0))
+            impacts[kept++] = impacts[i];
     while (kept > WORDS_IMPACTS) {
         uint64_t least = UINT64_MAX;
         uint32_t where = 0;
@@ -196,7 +203,8 @@ static int write_block(ql_words_writer *writer)
     size_t size_bytes = 2;
 
     if (start > UINT32_MAX) return QL_E_LIMIT;
-    QL_TRY(ql_words_grow((void **)&writer->blocks, &writer->blocks_capacity, writer->blocks_count + 1, sizeof *block));
+    QL_TRY(ql_words_grow((void **)&writer->blocks, &writer->blocks_capacity,
+                         writer->blocks_count + 1, sizeof *block));
     for (uint32_t i = 0; i < writer->filled; i++) {
         uint32_t doc = writer->docs[i];
         deltas[i] = doc - previous - 1;
@@ -225,7 +233,8 @@ static int write_block(ql_words_writer *writer)
     return QL_OK;
 }
 
-int ql_words_writer_posting(ql_words_writer *writer, uint32_t doc, uint32_t frequency, const uint32_t *positions)
+int ql_words_writer_posting(ql_words_writer *writer, uint32_t doc, uint32_t frequency,
+                            const uint32_t *positions)
 {
     assert(doc < writer->header.documents && frequency > 0);
     assert(writer->filled == 0 || doc > writer->docs[writer->filled - 1]);
@@ -237,7 +246,8 @@ int ql_words_writer_posting(ql_words_writer *writer, uint32_t doc, uint32_t freq
         QL_TRY(ql_words_grow((void **)&writer->positions, &writer->positions_capacity, need, 1));
         for (uint32_t i = 0; i < frequency; i++) {
             uint32_t delta = positions[i] - previous;
-            for (; delta >= 0x80; delta >>= 7) writer->positions[writer->positions_bytes++] = (uint8_t)(delta | 0x80);
+            for (; delta >= 0x80; delta >>= 7)
+                writer->positions[writer->positions_bytes++] = (uint8_t)(delta | 0x80);
             writer->positions[writer->positions_bytes++] = (uint8_t)delta;
             previous = positions[i];
         }
@@ -256,7 +266,8 @@ static int write_table(ql_words_writer *writer)
     QL_TRY(put_zeros(writer, 4));
     QL_TRY(put(writer, writer->blocks, writer->blocks_count * sizeof *writer->blocks));
     for (size_t first = 0; first < writer->blocks_count; first += WORDS_GROUP) {
-        size_t end = first + WORDS_GROUP < writer->blocks_count ? first + WORDS_GROUP : writer->blocks_count;
+        size_t end = first + WORDS_GROUP < writer->blocks_count ? first + WORDS_GROUP
+                                                                : writer->blocks_count;
         ql_words_block group = {.last = writer->blocks[end - 1].last};
         uint32_t n = 0;
         for (size_t i = first; i < end; i++)
@@ -268,14 +279,16 @@ static int write_table(ql_words_writer *writer)
     return QL_OK;
 }
 
-static int add_record(ql_words_writer *writer, uint64_t start, uint32_t count, const uint8_t *text, uint32_t size_bytes)
+static int add_record(ql_words_writer *writer, uint64_t start, uint32_t count, const uint8_t *text,
+                      uint32_t size_bytes)
 {
     ql_words_header *h = &writer->header;
 
     if (size_bytes > UINT32_MAX - h->strings_bytes || h->terms == QL_NONE - 1) return QL_E_LIMIT;
     QL_TRY(ql_words_grow((void **)&writer->records, &writer->records_capacity, (size_t)h->terms + 1,
                          sizeof *writer->records));
-    QL_TRY(ql_words_grow((void **)&writer->strings, &writer->strings_capacity, (size_t)h->strings_bytes + size_bytes, 1));
+    QL_TRY(ql_words_grow((void **)&writer->strings, &writer->strings_capacity,
+                         (size_t)h->strings_bytes + size_bytes, 1));
     writer->records[h->terms++] = (ql_words_record){start - h->data, count, h->strings_bytes};
     if (size_bytes) memcpy(writer->strings + h->strings_bytes, text, size_bytes);
     h->strings_bytes += size_bytes;

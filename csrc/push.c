@@ -1,17 +1,20 @@
-/* push.c: personalised PageRank near some seeds, by forward push (Andersen, Chung, Lang, FOCS 2006).
+/* push.c: personalised PageRank near some seeds, by forward push (Andersen, Chung, Lang, FOCS
+ * 2006).
  *
- * Every touched node has an estimate p and a residual r; at first r is the seeds' share of 1.  Pushing a node moves
- * alpha of its residual to its estimate and spreads the rest over its edges by weight (a node without edges gives it
- * back to the seeds, as networkx does, or keeps all of it).  At any moment, exactly,
- *     rank(v) = p(v) + sum over u of r(u) * rank of v seen from u alone,
- * so p never overestimates and the sum of all errors is the sum of the residuals, which is returned.  A node is pushed
- * while r(v) > epsilon * degree(v); each push takes at least alpha * epsilon * degree(v) from the residual, so at most
- * 1 / (alpha * epsilon) edges are touched, however large the graph.  On undirected graphs (QL_BOTH, unit weights) the
- * error of v is at most epsilon * degree(v).
+ * Every touched node has an estimate p and a residual r; at first r is the seeds' share of 1.
+ * Pushing a node moves alpha of its residual to its estimate and spreads the rest over its edges by
+ * weight (a node without edges gives it back to the seeds, as networkx does, or keeps all of it).
+ * At any moment, exactly, rank(v) = p(v) + sum over u of r(u) * rank of v seen from u alone, so p
+ * never overestimates and the sum of all errors is the sum of the residuals, which is returned.  A
+ * node is pushed while r(v) > epsilon * degree(v); each push takes at least alpha * epsilon *
+ * degree(v) from the residual, so at most 1 / (alpha * epsilon) edges are touched, however large
+ * the graph.  On undirected graphs (QL_BOTH, unit weights) the error of v is at most epsilon *
+ * degree(v).
  *
- * Degrees are only looked at when a residual passes epsilon, for which degree 1 would do: a row that is never pushed
- * is mostly never read.  The queue is first in, first out, so the answer depends on the view alone, and what is wanted next
- * is known: rows are fetched ahead (a search of 3,000 edges met a row that lay anywhere some thousand times). */
+ * Degrees are only looked at when a residual passes epsilon, for which degree 1 would do: a row
+ * that is never pushed is mostly never read.  The queue is first in, first out, so the answer
+ * depends on the view alone, and what is wanted next is known: rows are fetched ahead (a search of
+ * 3,000 edges met a row that lay anywhere some thousand times). */
 #include <math.h>
 
 #include "graph.h"
@@ -48,7 +51,9 @@ typedef struct pushing {
     share *shares;       /* in the order in which they were touched */
     uint32_t count;
     uint32_t capacity;
-    uint32_t *table;     /* 1 + position in shares; 0: free; open addressing, twice as long as capacity, a power of two */
+    /* 1 + position in shares; 0: free; open addressing, twice as long as capacity, a power of
+     * two */
+    uint32_t *table;
     uint32_t *queue;     /* a ring of queue_capacity, a power of two */
     uint32_t queue_capacity;
     uint32_t queue_head;
@@ -121,7 +126,8 @@ static int share_add(pushing *work, uint32_t node, double residual)
     uint32_t at = *slot - 1;
     share *one = &work->shares[at];
     one->residual += residual;
-    double least = one->degree == DEGREE_UNKNOWN || one->degree == 0 ? work->epsilon : work->epsilon * one->degree;
+    double least = one->degree == DEGREE_UNKNOWN || one->degree == 0 ? work->epsilon
+                                                                     : work->epsilon * one->degree;
     if (one->queued || one->residual <= least) return QL_OK;
     one->queued = 1;
     return queue_add(work, at);
@@ -133,8 +139,10 @@ static void queue_fetch(const pushing *work)
     for (int edges = 0; edges < 2; edges++) {
         uint32_t ahead = edges ? AHEAD_EDGES : AHEAD_ROW;
         if (ahead >= work->queue_count) continue;
-        const share *one = &work->shares[work->queue[(work->queue_head + ahead) & (work->queue_capacity - 1)]];
-        if (work->direction & QL_OUT) ql_row_fetch(work->view->state, one->node, QL_SIDE_OUT, edges);
+        const share *one =
+            &work->shares[work->queue[(work->queue_head + ahead) & (work->queue_capacity - 1)]];
+        if (work->direction & QL_OUT)
+            ql_row_fetch(work->view->state, one->node, QL_SIDE_OUT, edges);
         if (work->direction & QL_IN) ql_row_fetch(work->view->state, one->node, QL_SIDE_IN, edges);
     }
 }
@@ -142,7 +150,8 @@ static void queue_fetch(const pushing *work)
 /* Degree and total weight of the allowed edges of a row. */
 static int row_measure(const pushing *work, const ql_row *row, uint32_t *degree, double *weight)
 {
-    if (row->count > 0 && work->types.all && row->weight_width == 0) { /* Equal weights need no walk. */
+    /* Equal weights need no walk. */
+    if (row->count > 0 && work->types.all && row->weight_width == 0) {
         *weight += (double)row->weight_values[0] * row->count;
         *degree += row->count;
         return row->weight_values[0] < 0 ? QL_E_INVALID : QL_OK;
@@ -174,8 +183,8 @@ static int node_push(pushing *work, uint32_t at)
     double weight = known ? work->shares[at].weight : 0;
     for (int side = 0; side < QL_SIDES; side++) {
         if (!(work->direction & (side == QL_SIDE_OUT ? QL_OUT : QL_IN))) continue;
-        QL_TRY(ql_row_read(work->view->state, work->view->limit, work->shares[at].node, side, &work->scratch[side],
-                           &rows[side]));
+        QL_TRY(ql_row_read(work->view->state, work->view->limit, work->shares[at].node, side,
+                           &work->scratch[side], &rows[side]));
         if (!known) QL_TRY(row_measure(work, &rows[side], &degree, &weight));
     }
     share *one = &work->shares[at];
@@ -187,9 +196,11 @@ static int node_push(pushing *work, uint32_t at)
     double rest = (1 - work->alpha) * residual;
     one->rank += work->alpha * residual;
     one->residual = 0;
-    work->touched += degree ? degree : 1; /* So that the budget also ends walks among nodes without edges. */
+    /* So that the budget also ends walks among nodes without edges. */
+    work->touched += degree ? degree : 1;
     if (weight > 0) {
-        for (int side = 0; side < QL_SIDES; side++) QL_TRY(row_spread(work, &rows[side], rest / weight));
+        for (int side = 0; side < QL_SIDES; side++)
+            QL_TRY(row_spread(work, &rows[side], rest / weight));
         return QL_OK;
     }
     if (work->stays) { /* Each round would give it alpha of what is left: all in the end. */
@@ -255,7 +266,8 @@ static int ranks_make(const pushing *work, bool partial, ql_ranks **ranks)
     for (uint32_t at = 0; at < work->count; at++) {
         const share *one = &work->shares[at];
         made->residual += one->residual;
-        if (one->rank > 0) keys[made->count++] = (uint64_t)order_descending((float)one->rank) << 32 | one->node;
+        if (one->rank > 0)
+            keys[made->count++] = (uint64_t)order_descending((float)one->rank) << 32 | one->node;
     }
     order_keys_spare(keys, keys + made->count, made->count);
     for (uint64_t i = 0; i < made->count; i++) {
@@ -267,8 +279,9 @@ static int ranks_make(const pushing *work, bool partial, ql_ranks **ranks)
     return QL_OK;
 }
 
-int ql_graph_rank(const ql_graph_view *view, const uint32_t *seeds, const float *weights, uint32_t n, double alpha,
-                  double epsilon, int stays, int direction, const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
+int ql_graph_rank(const ql_graph_view *view, const uint32_t *seeds, const float *weights,
+                  uint32_t n, double alpha, double epsilon, int stays, int direction,
+                  const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
                   ql_ranks **ranks, ql_cost *cost)
 {
     if (direction < QL_OUT || direction > QL_BOTH) return QL_E_INVALID;

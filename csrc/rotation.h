@@ -1,7 +1,8 @@
 /* rotation.h: what codes.c does to every query, for each instruction set.
  *
- * Included by codes.c and, inside their target regions, by the kernel files: the same plain loops, which the
- * compiler makes four, eight or sixteen components wide.  Every component has its own sums, so the width changes no bit. */
+ * Included by codes.c and, inside their target regions, by the kernel files: the same plain loops,
+ * which the compiler makes four, eight or sixteen components wide.  Every component has its own
+ * sums, so the width changes no bit. */
 #ifndef QL_ROTATION_H
 #define QL_ROTATION_H
 

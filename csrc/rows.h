@@ -14,19 +14,22 @@
 /* One entry of meta-NNN.slots, little-endian as everything in the files. */
 typedef struct slot_meta {
     uint32_t node;
-    uint32_t crc;   /* crc32c of the row's dim floats, then of node, birth, scale and flags as they stand here */
+    /* crc32c of the row's dim floats, then of node, birth, scale and flags as they stand here */
+    uint32_t crc;
     uint64_t birth; /* commit that made the slot */
     float scale;    /* cosine: 1/norm, 0 for a zero row; otherwise the norm */
     uint32_t flags; /* SLOT_... */
 } slot_meta;
 _Static_assert(sizeof(slot_meta) == 24, "slot_meta is a file format");
 
-/* The norm is so large or small that float32 sums overflow or vanish: score this row in float64 only. */
+/* The norm is so large or small that float32 sums overflow or vanish: score this row in float64
+ * only. */
 #define SLOT_EXTREME 1u
 
-/* Thread rule: one writer thread at a time calls append, sync, extend, truncate and retire; any number of threads
- * read meanwhile.  `count` is stored last (release) and loaded first (acquire): whatever lies below it is complete.
- * `deaths` are single atomic words.  Everything else is set at open, or used by the writer only. */
+/* Thread rule: one writer thread at a time calls append, sync, extend, truncate and retire; any
+ * number of threads read meanwhile.  `count` is stored last (release) and loaded first (acquire):
+ * whatever lies below it is complete. `deaths` are single atomic words.  Everything else is set at
+ * open, or used by the writer only. */
 struct ql_vectors {
     char *rows;                /* slots_max rows at `stride` bytes, mapped segment by segment */
     slot_meta *metas;          /* slots_max entries */
@@ -63,7 +66,8 @@ int places_make(ql_vectors *vectors);
 void places_free(ql_vectors *vectors);
 /* Make sure that slots below `until` are in the table; 0 if there is none. */
 int places_until(ql_vectors *vectors, uint32_t until);
-void places_truncate(ql_vectors *vectors, uint32_t count); /* before the entries of later slots go away */
+/* before the entries of later slots go away */
+void places_truncate(ql_vectors *vectors, uint32_t count);
 
 /* The newest slot of a node plus 1, or 0; the one before it. */
 static inline uint32_t place_newest(const ql_vectors *vectors, uint32_t node)

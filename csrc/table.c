@@ -1,11 +1,12 @@
 /* table.c: a view as one plain table of compressed rows, for kernels that walk the whole graph.
  *
- * Node numbers may have gaps, so the table numbers the nodes that have edges, in either direction, 0..n-1 in their
- * order; the tables of the same view in both directions therefore agree.  Rows are sorted by (type, target), like the
- * view's; an association is one arc, also under QL_BOTH, where each node's entering arcs follow its leaving ones and a
- * loop appears in both.
+ * Node numbers may have gaps, so the table numbers the nodes that have edges, in either direction,
+ * 0..n-1 in their order; the tables of the same view in both directions therefore agree.  Rows are
+ * sorted by (type, target), like the view's; an association is one arc, also under QL_BOTH, where
+ * each node's entering arcs follow its leaving ones and a loop appears in both.
  *
- * Cost: two walks over the rows, the first for counts, so that every column is allocated once and exactly. */
+ * Cost: two walks over the rows, the first for counts, so that every column is allocated once and
+ * exactly. */
 #include <string.h>
 
 #include "graph.h"
@@ -33,7 +34,8 @@ void ql_graph_table_free(ql_graph_table *table)
 static void positions_free(table_work *work)
 {
     for (uint32_t block = 0; block < QL_BLOCKS; block++) {
-        for (uint32_t i = 0; work->position[block] && i < QL_BLOCK_GROUPS; i++) ql_free(work->position[block][i]);
+        for (uint32_t i = 0; work->position[block] && i < QL_BLOCK_GROUPS; i++)
+            ql_free(work->position[block][i]);
         ql_free(work->position[block]);
     }
 }
@@ -59,7 +61,8 @@ static uint64_t row_allowed(const ql_type_set *types, const ql_row *row)
 }
 
 /* Call `visit` for every node with allowed edges in either direction, in order, with its rows. */
-static int nodes_walk(table_work *work, int (*visit)(table_work *work, uint32_t node, const ql_row *out, const ql_row *in))
+static int nodes_walk(table_work *work, int (*visit)(table_work *work, uint32_t node,
+                                                     const ql_row *out, const ql_row *in))
 {
     ql_walk walk[QL_SIDES];
     uint32_t node[QL_SIDES];
@@ -69,12 +72,14 @@ static int nodes_walk(table_work *work, int (*visit)(table_work *work, uint32_t 
         QL_TRY(ql_walk_next(&walk[side], &work->scratch[side], &node[side], &row[side]));
     }
     for (;;) {
-        uint32_t first = node[QL_SIDE_OUT] < node[QL_SIDE_IN] ? node[QL_SIDE_OUT] : node[QL_SIDE_IN];
+        uint32_t first = node[QL_SIDE_OUT] < node[QL_SIDE_IN] ? node[QL_SIDE_OUT]
+                                                              : node[QL_SIDE_IN];
         if (first == QL_NONE) return QL_OK;
         ql_row none = {0};
         const ql_row *out = node[QL_SIDE_OUT] == first ? &row[QL_SIDE_OUT] : &none;
         const ql_row *in = node[QL_SIDE_IN] == first ? &row[QL_SIDE_IN] : &none;
-        if (row_allowed(work->types, out) + row_allowed(work->types, in) > 0) QL_TRY(visit(work, first, out, in));
+        if (row_allowed(work->types, out) + row_allowed(work->types, in) > 0)
+            QL_TRY(visit(work, first, out, in));
         for (int side = 0; side < QL_SIDES; side++) {
             if (node[side] != first) continue;
             QL_TRY(ql_walk_next(&walk[side], &work->scratch[side], &node[side], &row[side]));
@@ -135,14 +140,15 @@ static int table_make(table_work *work)
     table->targets = ql_alloc(table->arcs, sizeof *table->targets);
     table->weights = ql_alloc(table->arcs, sizeof *table->weights);
     table->types = ql_alloc(table->arcs, sizeof *table->types);
-    if (!table->nodes || !table->offsets || !table->targets || !table->weights || !table->types) return QL_E_MEMORY;
+    if (!table->nodes || !table->offsets || !table->targets || !table->weights || !table->types)
+        return QL_E_MEMORY;
     table->count = 0;
     table->arcs = 0;
     return nodes_walk(work, node_fill);
 }
 
-int ql_graph_table_make(const ql_graph_view *view, int direction, const uint16_t *types, uint32_t types_count,
-                        ql_graph_table **table, ql_cost *cost)
+int ql_graph_table_make(const ql_graph_view *view, int direction, const uint16_t *types,
+                        uint32_t types_count, ql_graph_table **table, ql_cost *cost)
 {
     if (direction < QL_OUT || direction > QL_BOTH) return QL_E_INVALID;
     ql_type_set set;

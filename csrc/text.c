@@ -1,15 +1,17 @@
 /* text.c: from prepared texts to a segment of postings.
  *
- * What a word is: a maximal run of Unicode word characters of the text after NFKC and case folding.  The Unicode part
- * is Python's (engine/text_tokens.py): a text beyond ASCII arrives here normalised, folded, and with spaces between
- * its words.  ASCII text, most of all text, needs no preparation: its word characters are letters, digits and
- * underscores, its folding is 32 added to capitals.  So one rule serves both: a word is a maximal run of ASCII word
- * characters and bytes >= 0x80, and the table `folded` says both which and what.
+ * What a word is: a maximal run of Unicode word characters of the text after NFKC and case folding.
+ * The Unicode part is Python's (engine/text_tokens.py): a text beyond ASCII arrives here
+ * normalised, folded, and with spaces between its words.  ASCII text, most of all text, needs no
+ * preparation: its word characters are letters, digits and underscores, its folding is 32 added to
+ * capitals.  So one rule serves both: a word is a maximal run of ASCII word characters and bytes >=
+ * 0x80, and the table `folded` says both which and what.
  *
- * The builder keeps one u32 per word occurrence, in the order of the texts, and a vocabulary (open addressing over
- * FNV-1a hashes).  Writing counts occurrences per term, scatters their documents term by term (a counting sort, stable,
- * so every term's documents ascend), and sorts the vocabulary once.  Nothing is kept per document and term while texts
- * come, which is what makes this quick: 8 bytes per occurrence at the peak, 12 with positions. */
+ * The builder keeps one u32 per word occurrence, in the order of the texts, and a vocabulary (open
+ * addressing over FNV-1a hashes).  Writing counts occurrences per term, scatters their documents
+ * term by term (a counting sort, stable, so every term's documents ascend), and sorts the
+ * vocabulary once.  Nothing is kept per document and term while texts come, which is what makes
+ * this quick: 8 bytes per occurrence at the peak, 12 with positions. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +55,8 @@ int ql_words_builder_create(int positions, ql_words_builder **builder)
     if (!made) return QL_E_MEMORY;
     for (int c = 0; c < 256; c++) {
         int capital = c >= 'A' && c <= 'Z';
-        int word = capital || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c >= 0x80;
+        int word = capital || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+                   c >= 0x80;
         made->folded[c] = (uint8_t)(word ? c + 32 * capital : 0);
     }
     made->has_positions = positions != 0;
@@ -77,7 +80,8 @@ uint64_t ql_words_builder_bytes(const ql_words_builder *builder)
 {
     return builder->terms_capacity * sizeof(term) + builder->slots_count * sizeof(uint32_t) +
            builder->strings_capacity +
-           (builder->occurrences_capacity + builder->nodes_capacity + builder->lengths_capacity) * sizeof(uint32_t);
+           (builder->occurrences_capacity + builder->nodes_capacity + builder->lengths_capacity) *
+               sizeof(uint32_t);
 }
 
 /* ---- The vocabulary ---- */
@@ -99,7 +103,8 @@ static int enlarge_table(ql_words_builder *builder)
     return QL_OK;
 }
 
-/* The term whose text stands, folded, behind the strings: an old one, or a new one that takes the text over. */
+/* The term whose text stands, folded, behind the strings: an old one, or a new one that takes the
+ * text over. */
 static int intern(ql_words_builder *builder, uint64_t hash, uint32_t text_bytes, uint32_t *found)
 {
     const uint8_t *text = builder->strings + builder->strings_bytes;
@@ -115,9 +120,12 @@ static int intern(ql_words_builder *builder, uint64_t hash, uint32_t text_bytes,
         *found = builder->slots[at] - 1;
         return QL_OK;
     }
-    if (builder->strings_bytes + text_bytes > UINT32_MAX || builder->terms_count >= QL_NONE - 1) return QL_E_LIMIT;
-    QL_TRY(ql_words_grow((void **)&builder->terms, &builder->terms_capacity, builder->terms_count + 1, sizeof(term)));
-    builder->terms[builder->terms_count] = (term){hash, (uint32_t)builder->strings_bytes, text_bytes, 0};
+    if (builder->strings_bytes + text_bytes > UINT32_MAX || builder->terms_count >= QL_NONE - 1)
+        return QL_E_LIMIT;
+    QL_TRY(ql_words_grow((void **)&builder->terms, &builder->terms_capacity,
+                         builder->terms_count + 1, sizeof(term)));
+    builder->terms[builder->terms_count] = (term){hash, (uint32_t)builder->strings_bytes,
+                                                  text_bytes, 0};
     builder->strings_bytes += text_bytes;
     *found = (uint32_t)builder->terms_count++;
     builder->slots[at] = (uint32_t)builder->terms_count;
@@ -126,7 +134,8 @@ static int intern(ql_words_builder *builder, uint64_t hash, uint32_t text_bytes,
 
 /* ---- Texts ---- */
 
-static int add_text(ql_words_builder *builder, const uint8_t *text, uint64_t size_bytes, uint32_t *length)
+static int add_text(ql_words_builder *builder, const uint8_t *text, uint64_t size_bytes,
+                    uint32_t *length)
 {
     uint64_t i = 0;
 
@@ -163,17 +172,21 @@ int ql_words_builder_add(ql_words_builder *builder, const uint32_t *nodes, const
                          const uint64_t *offsets, const uint8_t *gone, uint32_t n)
 {
     if (builder->documents + n > QL_CONCEPTS_MAX) return QL_E_LIMIT;
-    QL_TRY(ql_words_grow((void **)&builder->nodes, &builder->nodes_capacity, builder->documents + n, 4));
-    QL_TRY(ql_words_grow((void **)&builder->lengths, &builder->lengths_capacity, builder->documents + n, 4));
+    QL_TRY(ql_words_grow((void **)&builder->nodes, &builder->nodes_capacity, builder->documents + n,
+                         4));
+    QL_TRY(ql_words_grow((void **)&builder->lengths, &builder->lengths_capacity,
+                         builder->documents + n, 4));
     for (uint32_t i = 0; i < n; i++) {
         uint64_t size_bytes = offsets[i + 1] - offsets[i];
         size_t before = builder->occurrences_count;
         uint32_t length = QL_WORDS_GONE;
 
         if (offsets[i + 1] < offsets[i] || nodes[i] == QL_NONE) return QL_E_INVALID;
-        if (builder->documents && nodes[i] <= builder->nodes[builder->documents - 1]) return QL_E_INVALID;
+        if (builder->documents && nodes[i] <= builder->nodes[builder->documents - 1])
+            return QL_E_INVALID;
         if (!gone || !gone[i]) {
-            /* A word and what separates it take two bytes at least; a folded text is never longer than the text. */
+            /* A word and what separates it take two bytes at least; a folded text is never longer
+             * than the text. */
             if (before + size_bytes / 2 + 1 > OCCURRENCES_MAX) return QL_E_LIMIT;
             QL_TRY(ql_words_grow((void **)&builder->occurrences, &builder->occurrences_capacity,
                                  before + (size_t)(size_bytes / 2 + 1), sizeof(uint32_t)));
@@ -204,7 +217,8 @@ static int by_text(const void *left, const void *right)
 {
     const entry *a = left;
     const entry *b = right;
-    int order = memcmp(a->text, b->text, a->text_bytes < b->text_bytes ? a->text_bytes : b->text_bytes);
+    int order = memcmp(a->text, b->text,
+                       a->text_bytes < b->text_bytes ? a->text_bytes : b->text_bytes);
 
     if (order) return order;
     return a->text_bytes < b->text_bytes ? -1 : a->text_bytes > b->text_bytes;
@@ -222,11 +236,15 @@ static int scatter(const ql_words_builder *builder, scattered *out)
 
     out->starts = ql_alloc(builder->terms_count + 1, sizeof(uint32_t));
     out->docs = ql_alloc(builder->occurrences_count, sizeof(uint32_t));
-    if (builder->has_positions) out->positions = ql_alloc(builder->occurrences_count, sizeof(uint32_t));
-    if (!out->starts || !out->docs || (builder->has_positions && !out->positions)) return QL_E_MEMORY;
+    if (builder->has_positions)
+        out->positions = ql_alloc(builder->occurrences_count, sizeof(uint32_t));
+    if (!out->starts || !out->docs || (builder->has_positions && !out->positions))
+        return QL_E_MEMORY;
 
-    /* starts[t + 1] is where the next occurrence of term t goes, and ends as where term t + 1 starts. */
-    for (size_t t = 1; t < builder->terms_count; t++) out->starts[t + 1] = out->starts[t] + builder->terms[t - 1].count;
+    /* starts[t + 1] is where the next occurrence of term t goes, and ends as where term t + 1
+     * starts. */
+    for (size_t t = 1; t < builder->terms_count; t++)
+        out->starts[t + 1] = out->starts[t] + builder->terms[t - 1].count;
     for (size_t doc = 0; doc < builder->documents; doc++) {
         uint32_t length = builder->lengths[doc] == QL_WORDS_GONE ? 0 : builder->lengths[doc];
         for (uint32_t i = 0; i < length; i++) {
@@ -252,25 +270,29 @@ static int write_term(ql_words_writer *writer, const scattered *all, uint32_t te
     return QL_OK;
 }
 
-int ql_words_builder_write(ql_words_builder *builder, const char *path, const uint8_t *uuid, uint32_t analyser)
+int ql_words_builder_write(ql_words_builder *builder, const char *path, const uint8_t *uuid,
+                           uint32_t analyser)
 {
     ql_words_writer writer;
     scattered all = {0};
     entry *entries = ql_alloc(builder->terms_count, sizeof *entries);
     int status;
 
-    status = ql_words_writer_open(&writer, path, uuid, analyser, builder->has_positions ? WORDS_POSITIONS : 0,
-                                  builder->nodes, builder->lengths, (uint32_t)builder->documents);
+    status = ql_words_writer_open(&writer, path, uuid, analyser,
+                                  builder->has_positions ? WORDS_POSITIONS : 0, builder->nodes,
+                                  builder->lengths, (uint32_t)builder->documents);
     if (status == QL_OK && !entries) status = QL_E_MEMORY;
     if (status == QL_OK) status = scatter(builder, &all);
     if (status != QL_OK) goto done;
 
     for (size_t t = 0; t < builder->terms_count; t++)
-        entries[t] = (entry){builder->strings + builder->terms[t].text, builder->terms[t].text_bytes, (uint32_t)t};
+        entries[t] = (entry){builder->strings + builder->terms[t].text,
+                             builder->terms[t].text_bytes, (uint32_t)t};
     qsort(entries, builder->terms_count, sizeof *entries, by_text);
     for (size_t t = 0; t < builder->terms_count && status == QL_OK; t++) {
         status = write_term(&writer, &all, entries[t].term);
-        if (status == QL_OK) status = ql_words_writer_term(&writer, entries[t].text, entries[t].text_bytes);
+        if (status == QL_OK)
+            status = ql_words_writer_term(&writer, entries[t].text, entries[t].text_bytes);
     }
     if (status == QL_OK) status = ql_words_writer_finish(&writer, path);
     if (status != QL_OK) goto done;
@@ -279,7 +301,8 @@ int ql_words_builder_write(ql_words_builder *builder, const char *path, const ui
     builder->strings_bytes = 0;
     builder->occurrences_count = 0;
     builder->documents = 0;
-    if (builder->slots_count) memset(builder->slots, 0, builder->slots_count * sizeof *builder->slots);
+    if (builder->slots_count)
+        memset(builder->slots, 0, builder->slots_count * sizeof *builder->slots);
 done:
     ql_words_writer_close(&writer);
     ql_free(entries);

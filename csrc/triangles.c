@@ -1,9 +1,10 @@
 /* triangles.c: how many triangles there are, and how many go through each vertex.
  *
- * Each edge points from the lower to the higher degree (ties by number), so that no row of the oriented graph is longer than
- * sqrt(2 m) and every triangle is met once, from its lowest corner (Chiba, Nishizeki 1985; Schank, Wagner 2005).  Vertices are
- * renumbered with the highest degree first: most out-neighbours are then small numbers, the bytes that mark one row's
- * members stay in cache, and a plain look-up beats merging two sorted rows. */
+ * Each edge points from the lower to the higher degree (ties by number), so that no row of the
+ * oriented graph is longer than sqrt(2 m) and every triangle is met once, from its lowest corner
+ * (Chiba, Nishizeki 1985; Schank, Wagner 2005).  Vertices are renumbered with the highest degree
+ * first: most out-neighbours are then small numbers, the bytes that mark one row's members stay in
+ * cache, and a plain look-up beats merging two sorted rows. */
 #include "internal.h"
 
 typedef struct oriented {
@@ -21,10 +22,12 @@ static int rank_vertices(const ql_csr *graph, oriented *o)
     const uint32_t n = graph->n;
     uint64_t largest = 0;
     for (uint32_t v = 0; v < n; v++)
-        if (graph->offsets[v + 1] - graph->offsets[v] > largest) largest = graph->offsets[v + 1] - graph->offsets[v];
+        if (graph->offsets[v + 1] - graph->offsets[v] > largest)
+            largest = graph->offsets[v + 1] - graph->offsets[v];
     uint32_t *starts = ql_alloc(largest + 2, sizeof *starts);
     if (!starts) return QL_E_MEMORY;
-    for (uint32_t v = 0; v < n; v++) starts[largest - (graph->offsets[v + 1] - graph->offsets[v]) + 1]++;
+    for (uint32_t v = 0; v < n; v++)
+        starts[largest - (graph->offsets[v + 1] - graph->offsets[v]) + 1]++;
     for (uint64_t d = 0; d <= largest; d++) starts[d + 1] += starts[d];
     for (uint32_t v = 0; v < n; v++) {
         o->rank[v] = starts[largest - (graph->offsets[v + 1] - graph->offsets[v])]++;
@@ -70,7 +73,8 @@ static uint64_t count_row(oriented *o, uint32_t r, ql_cost *cost)
     return through;
 }
 
-/* counts (n): triangles through each vertex of a graph without loops and parallel arcs; total: each triangle once. */
+/* counts (n): triangles through each vertex of a graph without loops and parallel arcs; total: each
+ * triangle once. */
 int ql_triangles(const ql_csr *graph, uint64_t *counts, uint64_t *total, ql_cost *cost)
 {
     const size_t n = graph->n;
@@ -80,7 +84,8 @@ int ql_triangles(const ql_csr *graph, uint64_t *counts, uint64_t *total, ql_cost
         .rank = ql_alloc(n, sizeof *o.rank),
         .vertices = ql_alloc(n, sizeof *o.vertices),
         .offsets = ql_alloc(n + 1, sizeof *o.offsets),
-        .targets = ql_alloc(graph->offsets[n] + 1, sizeof *o.targets), /* Half is used: never touched, never paid. */
+        /* Half is used: never touched, never paid. */
+        .targets = ql_alloc(graph->offsets[n] + 1, sizeof *o.targets),
         .counts = ql_alloc(n, sizeof *o.counts),
         .marks = ql_alloc(n, 1),
     };

@@ -1,27 +1,29 @@
 /* vectors.c: the append-only log of rows, which is the truth about every vector.
  *
- * A slot is a row and its 24-byte entry.  Slots are numbered in the order of arrival and never move, never
- * change and are never reused: an update appends a slot and retires the old one.  65,536 slots make a segment,
- * which is two files in the folder:
+ * A slot is a row and its 24-byte entry.  Slots are numbered in the order of arrival and never
+ * move, never change and are never reused: an update appends a slot and retires the old one. 65,536
+ * slots make a segment, which is two files in the folder:
  *
- *   rows-NNN.f32    4,096-byte header, then the rows, each at a multiple of `stride` = dim*4 rounded up to 64
- *   meta-NNN.slots  4,096-byte header, then 24-byte entries: u32 node, u32 crc32c, u64 birth, f32 scale, u32 flags
- *   header          "QLROWS\0\1" or "QLMETA\0\1", u32 format, u32 dim, u32 metric, u32 segment, u8[16] uuid,
- *                   u32 crc32c of the bytes before, zeros
+ *   rows-NNN.f32    4,096-byte header, then the rows, each at a multiple of `stride` = dim*4
+ * rounded up to 64 meta-NNN.slots  4,096-byte header, then 24-byte entries: u32 node, u32 crc32c,
+ * u64 birth, f32 scale, u32 flags header          "QLROWS\0\1" or "QLMETA\0\1", u32 format, u32
+ * dim, u32 metric, u32 segment, u8[16] uuid, u32 crc32c of the bytes before, zeros
  *
- * All little-endian.  Files are grown by posix_fallocate in steps that double from 1 MiB (64 KiB for meta) to
- * 32 MiB, ahead of the rows: a small store stays small and a full disk is an error, not a SIGBUS.
+ * All little-endian.  Files are grown by posix_fallocate in steps that double from 1 MiB (64 KiB
+ * for meta) to 32 MiB, ahead of the rows: a small store stays small and a full disk is an error,
+ * not a SIGBUS.
  *
- * Writes go through pwrite, the maps are read-only, so a stray pointer cannot hurt user data; Linux keeps both
- * views of a page the same.  Address space for all slots is reserved at open and segments are mapped into it at
- * their place, so a row's address is base + slot*stride for ever.
+ * Writes go through pwrite, the maps are read-only, so a stray pointer cannot hurt user data; Linux
+ * keeps both views of a page the same.  Address space for all slots is reserved at open and
+ * segments are mapped into it at their place, so a row's address is base + slot*stride for ever.
  *
- * What a slot is worth is decided elsewhere: rows count from the moment a commit says so (ql_vectors_extend in
- * other processes, the caller's snapshot in this one), bytes beyond that are cut off when the writer opens.
- * Deaths are one word per slot in memory; the catalog keeps them on disk.
+ * What a slot is worth is decided elsewhere: rows count from the moment a commit says so
+ * (ql_vectors_extend in other processes, the caller's snapshot in this one), bytes beyond that are
+ * cut off when the writer opens. Deaths are one word per slot in memory; the catalog keeps them on
+ * disk.
  *
- * Invariants: slots below `count` lie inside files whose headers and sizes were checked; a file is never cut
- * below `count`; sizes on disk are compared before any map is read. */
+ * Invariants: slots below `count` lie inside files whose headers and sizes were checked; a file is
+ * never cut below `count`; sizes on disk are compared before any map is read. */
 #define _GNU_SOURCE
 #include "rows.h"
 
@@ -39,13 +41,14 @@
 #endif
 
 #define SLOTS_LIMIT (1u << 28)              /* slots of one log */
-#define ADDRESS_BYTES ((uint64_t)1 << 38)   /* address space for its rows: 178 million of 384 components */
+#define ADDRESS_BYTES                                                                              \
+    ((uint64_t)1 << 38) /* address space for its rows: 178 million of 384 components */
 #define STAGING_BYTES ((size_t)1 << 20)     /* 16 rows of the largest dim */
 #define NAME_BYTES 32                       /* room for "/meta-NNNNNNNNNN.slots" */
 #define ROWS_STEP ((uint64_t)1 << 20)
 #define META_STEP ((uint64_t)1 << 16)
 #define STEP_MAX ((uint64_t)32 << 20)
-#define NORM_LOW 1e-15                      /* outside these, float32 sums of products are not trusted */
+#define NORM_LOW 1e-15 /* outside these, float32 sums of products are not trusted */
 #define NORM_HIGH 1e15
 
 typedef struct header {
@@ -62,7 +65,8 @@ _Static_assert(sizeof(header) == HEADER_BYTES, "header is a file format");
 _Static_assert(offsetof(header, crc) == 40, "header is a file format");
 
 enum { ROWS, META };
-static const char magics[2][8] = {{'Q', 'L', 'R', 'O', 'W', 'S', 0, 1}, {'Q', 'L', 'M', 'E', 'T', 'A', 0, 1}};
+static const char magics[2][8] = {{'Q', 'L', 'R', 'O', 'W', 'S', 0, 1},
+                                  {'Q', 'L', 'M', 'E', 'T', 'A', 0, 1}};
 
 static uint64_t record_bytes(const ql_vectors *vectors, int kind)
 {
@@ -71,8 +75,8 @@ static uint64_t record_bytes(const ql_vectors *vectors, int kind)
 
 static const char *segment_path(ql_vectors *vectors, int kind, uint32_t segment)
 {
-    snprintf(vectors->path + vectors->folder_length, NAME_BYTES, kind == ROWS ? "/rows-%03u.f32" : "/meta-%03u.slots",
-             segment);
+    snprintf(vectors->path + vectors->folder_length, NAME_BYTES,
+             kind == ROWS ? "/rows-%03u.f32" : "/meta-%03u.slots", segment);
     return vectors->path;
 }
 
@@ -88,7 +92,8 @@ static void header_fill(const ql_vectors *vectors, int kind, uint32_t segment, h
     head->crc = ql_crc32c(0, head, offsetof(header, crc));
 }
 
-/* How large a file must be to hold `needed` bytes: the next step, but never more than a full segment. */
+/* How large a file must be to hold `needed` bytes: the next step, but never more than a full
+ * segment. */
 static uint64_t grown_bytes(uint64_t needed, uint64_t step, uint64_t full)
 {
     uint64_t size = step;
@@ -98,12 +103,14 @@ static uint64_t grown_bytes(uint64_t needed, uint64_t step, uint64_t full)
 }
 
 /* Open one file of a segment and compare its header and size with what `slots` rows in it need. */
-static int segment_check(ql_vectors *vectors, int kind, uint32_t segment, uint32_t slots, int *fd, uint64_t *size_bytes)
+static int segment_check(ql_vectors *vectors, int kind, uint32_t segment, uint32_t slots, int *fd,
+                         uint64_t *size_bytes)
 {
     header want;
     header head;
     struct stat info;
-    int file = open(segment_path(vectors, kind, segment), (vectors->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    int file = open(segment_path(vectors, kind, segment),
+                    (vectors->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     int status = QL_E_IO;
 
     if (file < 0) return errno == ENOENT ? QL_E_CORRUPT : QL_E_IO;
@@ -139,8 +146,8 @@ static void files_close(ql_vectors *vectors)
     vectors->rows_fd = vectors->meta_fd = -1;
 }
 
-/* Check the files of segments `from` until slots below `count` are readable, and map those that are not yet; the
- * writer keeps the last one open. */
+/* Check the files of segments `from` until slots below `count` are readable, and map those that are
+ * not yet; the writer keeps the last one open. */
 static int segments_map(ql_vectors *vectors, uint32_t from, uint32_t count)
 {
     uint32_t last = count / SEGMENT_SLOTS + (count % SEGMENT_SLOTS != 0); /* one past */
@@ -150,7 +157,8 @@ static int segments_map(ql_vectors *vectors, uint32_t from, uint32_t count)
         uint64_t sizes[2];
         int fds[2] = {-1, -1};
         int status = segment_check(vectors, ROWS, segment, slots, &fds[ROWS], &sizes[ROWS]);
-        if (status == QL_OK) status = segment_check(vectors, META, segment, slots, &fds[META], &sizes[META]);
+        if (status == QL_OK)
+            status = segment_check(vectors, META, segment, slots, &fds[META], &sizes[META]);
         for (int kind = ROWS; kind <= META && status == QL_OK && segment >= vectors->mapped; kind++)
             status = segment_map(vectors, kind, segment, fds[kind]);
         if (status == QL_OK && segment >= vectors->mapped) vectors->mapped = segment + 1;
@@ -197,7 +205,8 @@ static int address_reserve(ql_vectors *vectors)
     return QL_OK;
 }
 
-int ql_vectors_open(const char *folder, const uint8_t *uuid, uint32_t dim, int metric, int writable, ql_vectors **vectors)
+int ql_vectors_open(const char *folder, const uint8_t *uuid, uint32_t dim, int metric, int writable,
+                    ql_vectors **vectors)
 {
     ql_vectors *made;
     int status = QL_E_MEMORY;
@@ -273,7 +282,8 @@ static int segment_make(ql_vectors *vectors, uint32_t segment)
 
     if (vectors->dirty) QL_TRY(ql_vectors_sync(vectors)); /* Its files are about to be closed. */
     for (int kind = ROWS; kind <= META && status == QL_OK; kind++) {
-        fds[kind] = open(segment_path(vectors, kind, segment), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        fds[kind] = open(segment_path(vectors, kind, segment),
+                         O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
         if (fds[kind] < 0) status = QL_E_IO;
         if (status == QL_OK) status = ql_file_allocate(fds[kind], HEADER_BYTES);
         header_fill(vectors, kind, segment, &head);
@@ -323,7 +333,8 @@ static uint32_t slot_crc(const slot_meta *meta, const float *row, uint32_t dim)
     return ql_crc32c(crc, tail, sizeof tail);
 }
 
-static void meta_fill(const ql_vectors *vectors, const float *row, uint32_t node, uint64_t birth, slot_meta *meta)
+static void meta_fill(const ql_vectors *vectors, const float *row, uint32_t node, uint64_t birth,
+                      slot_meta *meta)
 {
     double square = 0;
     double norm;
@@ -339,8 +350,8 @@ static void meta_fill(const ql_vectors *vectors, const float *row, uint32_t node
 }
 
 /* Write n rows that fit in the open segment, a staging buffer full at a time. */
-static int segment_write(ql_vectors *vectors, uint32_t slot, const float *rows, const uint32_t *nodes, uint32_t n,
-                         uint64_t commit)
+static int segment_write(ql_vectors *vectors, uint32_t slot, const float *rows,
+                         const uint32_t *nodes, uint32_t n, uint64_t commit)
 {
     uint32_t place = slot % SEGMENT_SLOTS;
     size_t row_bytes = (size_t)vectors->dim * sizeof(float);
@@ -350,11 +361,13 @@ static int segment_write(ql_vectors *vectors, uint32_t slot, const float *rows, 
         if (part > n) part = n;
         memset(vectors->staging, 0, part * vectors->stride);
         for (uint32_t i = 0; i < part; i++)
-            memcpy(vectors->staging + i * vectors->stride, rows + (size_t)i * vectors->dim, row_bytes);
+            memcpy(vectors->staging + i * vectors->stride, rows + (size_t)i * vectors->dim,
+                   row_bytes);
         QL_TRY(ql_file_write(vectors->rows_fd, vectors->staging, part * vectors->stride,
                              HEADER_BYTES + (uint64_t)place * vectors->stride));
         for (uint32_t i = 0; i < part; i++)
-            meta_fill(vectors, rows + (size_t)i * vectors->dim, nodes[i], commit, (slot_meta *)vectors->staging + i);
+            meta_fill(vectors, rows + (size_t)i * vectors->dim, nodes[i], commit,
+                      (slot_meta *)vectors->staging + i);
         QL_TRY(ql_file_write(vectors->meta_fd, vectors->staging, part * sizeof(slot_meta),
                              HEADER_BYTES + (uint64_t)place * sizeof(slot_meta)));
         place += part;
@@ -365,14 +378,15 @@ static int segment_write(ql_vectors *vectors, uint32_t slot, const float *rows, 
     return QL_OK;
 }
 
-int ql_vectors_append(ql_vectors *vectors, const float *rows, const uint32_t *nodes, uint32_t n, uint64_t commit,
-                      uint32_t *first_slot)
+int ql_vectors_append(ql_vectors *vectors, const float *rows, const uint32_t *nodes, uint32_t n,
+                      uint64_t commit, uint32_t *first_slot)
 {
     uint32_t first = atomic_load(&vectors->count);
     uint32_t slot = first;
 
     if (!vectors->writable) return QL_E_READONLY;
-    if (!vectors->settled) return QL_E_INVALID; /* Rows may lie there: extend or truncate says how many. */
+    /* Rows may lie there: extend or truncate says how many. */
+    if (!vectors->settled) return QL_E_INVALID;
     if (n > vectors->slots_max - first) return QL_E_LIMIT;
     for (uint32_t i = 0; i < n; i++)
         if (nodes[i] >= QL_CONCEPTS_MAX) return QL_E_INVALID;
@@ -457,7 +471,8 @@ int ql_vectors_truncate(ql_vectors *vectors, uint32_t count)
     if (vectors->rows_fd < 0) QL_TRY(segments_map(vectors, keep - 1, count));
     for (int kind = ROWS; kind <= META; kind++) {
         uint64_t size_bytes = HEADER_BYTES + count % SEGMENT_SLOTS * record_bytes(vectors, kind);
-        if (ftruncate(kind == ROWS ? vectors->rows_fd : vectors->meta_fd, (off_t)size_bytes) != 0) return QL_E_IO;
+        if (ftruncate(kind == ROWS ? vectors->rows_fd : vectors->meta_fd, (off_t)size_bytes) != 0)
+            return QL_E_IO;
         *(kind == ROWS ? &vectors->rows_bytes : &vectors->meta_bytes) = size_bytes;
     }
     vectors->dirty = 1;
@@ -479,9 +494,12 @@ int ql_vectors_retire(ql_vectors *vectors, const uint32_t *slots, uint32_t n, ui
 {
     QL_TRY(slots_below_count(vectors, slots, n));
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t before = atomic_exchange_explicit(&vectors->deaths[slots[i]], commit, memory_order_release);
-        if (before == 0 && commit != 0) atomic_fetch_add_explicit(&vectors->retired, 1, memory_order_relaxed);
-        if (before != 0 && commit == 0) atomic_fetch_sub_explicit(&vectors->retired, 1, memory_order_relaxed);
+        uint64_t before = atomic_exchange_explicit(&vectors->deaths[slots[i]], commit,
+                                                   memory_order_release);
+        if (before == 0 && commit != 0)
+            atomic_fetch_add_explicit(&vectors->retired, 1, memory_order_relaxed);
+        if (before != 0 && commit == 0)
+            atomic_fetch_sub_explicit(&vectors->retired, 1, memory_order_relaxed);
     }
     return QL_OK;
 }
@@ -490,7 +508,8 @@ int ql_vectors_read(const ql_vectors *vectors, const uint32_t *slots, uint32_t n
 {
     QL_TRY(slots_below_count(vectors, slots, n));
     for (uint32_t i = 0; i < n; i++)
-        memcpy(rows + (size_t)i * vectors->dim, row_at(vectors, slots[i]), (size_t)vectors->dim * sizeof(float));
+        memcpy(rows + (size_t)i * vectors->dim, row_at(vectors, slots[i]),
+               (size_t)vectors->dim * sizeof(float));
     return QL_OK;
 }
 
@@ -501,8 +520,8 @@ int ql_vectors_nodes(const ql_vectors *vectors, const uint32_t *slots, uint32_t 
     return QL_OK;
 }
 
-int ql_vectors_check(const ql_vectors *vectors, uint32_t from, uint32_t until, uint32_t *bad, uint32_t capacity,
-                     uint32_t *bad_count)
+int ql_vectors_check(const ql_vectors *vectors, uint32_t from, uint32_t until, uint32_t *bad,
+                     uint32_t capacity, uint32_t *bad_count)
 {
     uint32_t count = 0;
 

@@ -1,13 +1,14 @@
 /* walk.h: the walk of hnsw.c, whole, for each instruction set.
  *
- * Included by the kernel files inside their target regions, after their code_rows and code_hot_rows: a search makes one
- * indirect call, and none for a list.  Every number that decides is an integer or the same float32 operation
- * everywhere, so all of them walk the same way.
+ * Included by the kernel files inside their target regions, after their code_rows and
+ * code_hot_rows: a search makes one indirect call, and none for a list.  Every number that decides
+ * is an integer or the same float32 operation everywhere, so all of them walk the same way.
  *
- * The beam is one sorted array of u64 keys: the distance, mapped so that integers order as the floats do, above the slot
- * and a last bit that says "opened".  Beyond its end stand keys of all ones, so the last comparisons of an insertion are
- * sixteen at once without looking where it ends.  A neighbour is entered into the list of new ones before it is known
- * whether it was seen, and the list grows by the answer: which neighbours are new cannot be predicted. */
+ * The beam is one sorted array of u64 keys: the distance, mapped so that integers order as the
+ * floats do, above the slot and a last bit that says "opened".  Beyond its end stand keys of all
+ * ones, so the last comparisons of an insertion are sixteen at once without looking where it ends.
+ * A neighbour is entered into the list of new ones before it is known whether it was seen, and the
+ * list grows by the answer: which neighbours are new cannot be predicted. */
 #ifndef QL_WALK_H
 #define QL_WALK_H
 
@@ -17,7 +18,8 @@
 
 #define SEEDS 4u      /* routers that start the walk */
 #define AHEAD 2u      /* places whose lists are fetched before it is certain that they are opened */
-#define STEPS_FULL 2u /* places opened at a time once the beam is full: more lines on their way at once */
+#define STEPS_FULL                                                                                 \
+    2u /* places opened at a time once the beam is full: more lines on their way at once */
 #define OPENED 1u
 #define NO_KEY UINT64_MAX
 
@@ -47,7 +49,8 @@ static inline void walk_fetch(const void *start, uint32_t size_bytes)
 
 static inline void walk_fetch_links(const ql_hnsw *index, uint64_t key)
 {
-    walk_fetch((const void *)&index->links[(size_t)((uint32_t)key >> 1) * index->degree], index->degree * 4);
+    walk_fetch((const void *)&index->links[(size_t)((uint32_t)key >> 1) * index->degree],
+               index->degree * 4);
 }
 
 /* Enter a key that is smaller than the last of `width`; says at which place. */
@@ -69,8 +72,8 @@ static inline uint32_t walk_insert(walk *scratch, uint32_t width, uint64_t key)
     return low;
 }
 
-/* Score n slots, none seen before, and enter them; all places before `at` are open. Says at which place the first of
- * them stands. */
+/* Score n slots, none seen before, and enter them; all places before `at` are open. Says at which
+ * place the first of them stands. */
 static inline uint32_t walk_score(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t at,
                                   const uint32_t *slots, uint32_t n, ql_cost *cost)
 {
@@ -116,14 +119,17 @@ static inline void walk_clear(walk *scratch)
     if (scratch->touched_count > TOUCHED_MAX)
         memset(scratch->visited, 0, scratch->visited_words * sizeof *scratch->visited);
     else
-        for (uint32_t i = 0; i < scratch->touched_count; i++) scratch->visited[scratch->touched[i] / 64] = 0;
+        for (uint32_t i = 0; i < scratch->touched_count; i++)
+            scratch->visited[scratch->touched[i] / 64] = 0;
     scratch->touched_count = 0;
 }
 
 /* Mark a place of the beam as opened, and gather its neighbours that were not seen before. */
-static inline uint32_t walk_open(const ql_hnsw *index, walk *scratch, uint32_t place, uint32_t limit, uint32_t *slots)
+static inline uint32_t walk_open(const ql_hnsw *index, walk *scratch, uint32_t place,
+                                 uint32_t limit, uint32_t *slots)
 {
-    const _Atomic uint32_t *list = &index->links[(size_t)((uint32_t)scratch->keys[place] >> 1) * index->degree];
+    const _Atomic uint32_t
+        *list = &index->links[(size_t)((uint32_t)scratch->keys[place] >> 1) * index->degree];
     uint64_t *visited = scratch->visited;
     uint32_t degree = index->degree;
     uint32_t n = 0;
@@ -143,7 +149,8 @@ static inline uint32_t walk_open(const ql_hnsw *index, walk *scratch, uint32_t p
     return n;
 }
 
-static inline void walk_start(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost)
+static inline void walk_start(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit,
+                              ql_cost *cost)
 {
     uint32_t slots[ROUTERS];
     uint32_t n = 0;
@@ -154,7 +161,8 @@ static inline void walk_start(const ql_hnsw *index, walk *scratch, uint32_t widt
         scratch->visited[slot / 64] |= UINT64_C(1) << slot % 64;
         slots[n++] = slot;
     }
-    for (uint32_t i = 0; i < n; i++) scratch->visited[slots[i] / 64] = 0; /* Losers may turn up as neighbours. */
+    /* Losers may turn up as neighbours. */
+    for (uint32_t i = 0; i < n; i++) scratch->visited[slots[i] / 64] = 0;
     for (uint32_t i = 0; i < width + KEYS_BEYOND; i++) scratch->keys[i] = NO_KEY;
     walk_score(index, scratch, SEEDS < width ? SEEDS : width, 0, slots, n, cost);
     for (uint32_t i = 0; i < scratch->count; i++) {
@@ -165,7 +173,8 @@ static inline void walk_start(const ql_hnsw *index, walk *scratch, uint32_t widt
 }
 
 /* Fill the beam with the `width` slots below `limit` that are closest to the aim. */
-static void walk_graph(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit, ql_cost *cost)
+static void walk_graph(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t limit,
+                       ql_cost *cost)
 {
     uint32_t code_bytes = scratch->hot ? index->coder.plane : index->coder.bytes;
     uint32_t slots[DEGREE_MAX + 1]; /* One more, for a neighbour that proves to be known. */

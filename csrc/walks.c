@@ -1,14 +1,17 @@
-/* walks.c: the edges on short walks from some nodes to others: what paths, beliefs and cuts between them are made of.
+/* walks.c: the edges on short walks from some nodes to others: what paths, beliefs and cuts between
+ * them are made of.
  *
- * Two searches go level by level, from the sources forwards and from the targets backwards, the one with fewer nodes in
- * its outer level next (Pohl 1971).  An edge u -> v is on a walk of at most h edges only if u is within a of the sources
- * or v within h - a of the targets, so a levels of one and h - a of the other read every one of them.  Then the levels
- * of both kinds are completed over the edges read, and the edges whose two levels and themselves exceed h are dropped:
- * of tens of thousands read a few stay, and only those are looked up in the catalog and reasoned about.
+ * Two searches go level by level, from the sources forwards and from the targets backwards, the one
+ * with fewer nodes in its outer level next (Pohl 1971).  An edge u -> v is on a walk of at most h
+ * edges only if u is within a of the sources or v within h - a of the targets, so a levels of one
+ * and h - a of the other read every one of them.  Then the levels of both kinds are completed over
+ * the edges read, and the edges whose two levels and themselves exceed h are dropped: of tens of
+ * thousands read a few stay, and only those are looked up in the catalog and reasoned about.
  *
- * The budget counts edges of allowed types as they are read.  The level that it stops is undone; all edges read before
- * stay, since what else they lead to is unknown, and the outer levels are given: every walk that was not seen leaves
- * through a node of the one and comes back through a node of the other. */
+ * The budget counts edges of allowed types as they are read.  The level that it stops is undone;
+ * all edges read before stay, since what else they lead to is unknown, and the outer levels are
+ * given: every walk that was not seen leaves through a node of the one and comes back through a
+ * node of the other. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,8 +125,8 @@ static int node_grow(walking *work, int end, uint32_t at, uint32_t level)
             }
             work->touched++;
             uint32_t other = row.other[i];
-            ql_edge edge = {side == QL_SIDE_OUT ? node : other, side == QL_SIDE_OUT ? other : node, type,
-                            ql_row_flags(&row, i), ql_row_weight(&row, i)};
+            ql_edge edge = {side == QL_SIDE_OUT ? node : other, side == QL_SIDE_OUT ? other : node,
+                            type, ql_row_flags(&row, i), ql_row_weight(&row, i)};
             QL_TRY(edge_keep(work, edge, end, level));
         }
     }
@@ -143,7 +146,8 @@ static int level_grow(walking *work, int end)
         work->outer[end] = until;
         return QL_OK;
     }
-    for (uint32_t i = until; i < work->queued[end]; i++) work->level[end][work->queue[end][i]] = QL_NONE;
+    for (uint32_t i = until; i < work->queued[end]; i++)
+        work->level[end][work->queue[end][i]] = QL_NONE;
     work->queued[end] = until;
     work->count = count;
     return QL_OK;
@@ -219,7 +223,8 @@ static int outer_copy(const walking *work, int end, uint64_t *count, uint32_t **
     uint32_t n = work->partial ? work->queued[end] - work->outer[end] : 0;
     *nodes = ql_alloc(n, sizeof **nodes);
     if (!*nodes) return QL_E_MEMORY;
-    for (uint32_t i = 0; i < n; i++) (*nodes)[i] = work->map.nodes[work->queue[end][work->outer[end] + i]];
+    for (uint32_t i = 0; i < n; i++)
+        (*nodes)[i] = work->map.nodes[work->queue[end][work->outer[end] + i]];
     *count = n;
     return QL_OK;
 }
@@ -238,7 +243,8 @@ static int walks_make(walking *work, ql_walks *made)
     return outer_copy(work, 1, &made->entering_count, &made->entering);
 }
 
-static int walks_find(walking *work, const uint32_t *ends[2], const uint32_t n[2], uint32_t hops, ql_walks *made)
+static int walks_find(walking *work, const uint32_t *ends[2], const uint32_t n[2], uint32_t hops,
+                      ql_walks *made)
 {
     for (int end = 0; end < 2; end++) {
         for (uint32_t i = 0; i < n[end]; i++) {
@@ -255,9 +261,10 @@ static int walks_find(walking *work, const uint32_t *ends[2], const uint32_t n[2
     return walks_make(work, made);
 }
 
-int ql_graph_walks(const ql_graph_view *view, const uint32_t *sources, uint32_t sources_count, const uint32_t *targets,
-                   uint32_t targets_count, uint32_t hops, int both, const uint16_t *types, uint32_t types_count,
-                   uint64_t budget_edges, ql_walks **walks, ql_cost *cost)
+int ql_graph_walks(const ql_graph_view *view, const uint32_t *sources, uint32_t sources_count,
+                   const uint32_t *targets, uint32_t targets_count, uint32_t hops, int both,
+                   const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
+                   ql_walks **walks, ql_cost *cost)
 {
     const uint32_t *ends[2] = {sources, targets};
     uint32_t n[2] = {sources_count, targets_count};

@@ -1,7 +1,8 @@
 /* xxh64.c: the 64-bit hash XXH64 (Yann Collet's specification, xxhash.com), seed 0.
  *
- * Names patterns of spikes: equal patterns get equal memories in every process and on every machine, so the hash must be
- * a published one.  Not for keys that an opponent chooses.  Input is read as little-endian words. */
+ * Names patterns of spikes: equal patterns get equal memories in every process and on every
+ * machine, so the hash must be a published one.  Not for keys that an opponent chooses.  Input is
+ * read as little-endian words. */
 #include <string.h>
 
 #include "internal.h"
@@ -37,7 +38,8 @@ static uint64_t stir(uint64_t lane, uint64_t word)
 
 static uint64_t finish(uint64_t hash, const uint8_t *at, uint64_t left)
 {
-    for (; left >= 8; left -= 8, at += 8) hash = turn(hash ^ stir(0, word64(at)), 27) * PRIME_1 + PRIME_4;
+    for (; left >= 8; left -= 8, at += 8)
+        hash = turn(hash ^ stir(0, word64(at)), 27) * PRIME_1 + PRIME_4;
     if (left >= 4) {
         hash = turn(hash ^ word32(at) * PRIME_1, 23) * PRIME_2 + PRIME_3;
         left -= 4;
