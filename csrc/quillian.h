@@ -508,11 +508,11 @@ int ql_npu_burst_set(ql_npu *npu, uint64_t burst); /* before queue_set: ages are
 /* ---- text: words of documents, immutable postings segments, BM25 ---- */
 #define QL_WORDS_ANY 0         /* documents with at least one of the words */
 #define QL_WORDS_ALL 1         /* documents with every word */
-#define QL_WORDS_PHRASE                                                                            \
-    2 /* documents with the words in this order, side by side; needs positions */
+/* documents with the words in this order, side by side; needs positions */
+#define QL_WORDS_PHRASE 2
 #define QL_QUERY_WORDS_MAX 4096 /* distinct words of one query */
-#define QL_WORDS_GONE                                                                              \
-    4294967295 /* the length of a document that says: this node has no text any more */
+/* the length of a document that says: this node has no text any more */
+#define QL_WORDS_GONE 4294967295
 
 /* A builder takes prepared texts: UTF-8 in which every maximal run of ASCII letters, digits,
  * underscores and bytes
