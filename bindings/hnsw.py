@@ -9,6 +9,8 @@ from ._core import ffi, lib
 from .status import check
 from .vectors import HANDLE_BYTES, Vectors
 
+COUNT_ONLY = 2**32 - 1  # More than there can be: a sweep of so many at least changes nothing.
+
 
 class Hnsw:
     """Links between rows. One thread at a time extends, saves or checks; searches run meanwhile."""
@@ -61,9 +63,9 @@ class Hnsw:
         return int(lib.ql_hnsw_removed(self.handle))
 
     def sweep(self, commit: int, *, threads: int = 1, least: int = 1) -> int:
-        """Take rows that died at or before `commit` out of all lists; returns how many.
+        """Take rows that died at or before `commit` out of all lists; returns how many there are.
 
-        Does nothing while there are fewer than `least`. Snapshots before `commit` scan all rows
+        Only counts while there are fewer than `least`. Snapshots before `commit` scan all rows
         from then on. The result is the same for any number of threads.
         """
         out = ffi.new("uint32_t *")

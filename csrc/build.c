@@ -614,11 +614,10 @@ static void sweep(batch *work, uint64_t commit, uint32_t marked)
 }
 
 int ql_hnsw_sweep(ql_hnsw *index, uint64_t commit, uint32_t threads, uint32_t least,
-                  uint32_t *removed)
+                  uint32_t *marked)
 {
     batch *work = NULL;
     int status = QL_E_MEMORY;
-    uint32_t marked;
 
     if (threads > THREADS_MAX) return QL_E_INVALID;
     pthread_mutex_lock(&index->writer);
@@ -630,11 +629,9 @@ int ql_hnsw_sweep(ql_hnsw *index, uint64_t commit, uint32_t threads, uint32_t le
     if (!work->gone || !work->top) goto done;
     status = walks_take(work);
     if (status != QL_OK) goto done;
-    marked = mark(work, commit);
-    if (marked < least) marked = 0;
-    if (marked) sweep(work, commit, marked);
+    *marked = mark(work, commit);
+    if (*marked && *marked >= least) sweep(work, commit, *marked);
     walks_give(work);
-    *removed = marked;
 done:
     batch_free(work);
     pthread_mutex_unlock(&index->writer);

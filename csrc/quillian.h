@@ -121,11 +121,11 @@ int ql_hnsw_create(ql_vectors *vectors, uint32_t degree, uint32_t ef_constructio
                    ql_hnsw **index);
 /* Link rows [covered, until) with up to `threads` threads; searches may run meanwhile. */
 int ql_hnsw_extend(ql_hnsw *index, uint32_t until, uint32_t threads);
-/* Take slots that died at or before `commit` out of all lists, if there are `least` of them;
- * searches may run meanwhile, those of snapshots before `commit` scan from now on. The same result
- * for any number of threads. */
+/* Count slots that died at or before `commit` and may go, and take them out of all lists if they
+ * are `least`; searches may run meanwhile, those of snapshots before `commit` scan from then on.
+ * The same result for any number of threads. */
 int ql_hnsw_sweep(ql_hnsw *index, uint64_t commit, uint32_t threads, uint32_t least,
-                  uint32_t *removed);
+                  uint32_t *marked);
 uint32_t ql_hnsw_covered(const ql_hnsw *index);
 uint32_t ql_hnsw_removed(const ql_hnsw *index); /* slots that were swept out, ever */
 /* written to path, fsynced; the caller publishes it */

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from .bindings.hnsw import Hnsw
+from .bindings.hnsw import COUNT_ONLY, Hnsw
 from .bindings.vectors import Vectors
 from .calibration import Curve, measure
 from .errors import CorruptError
@@ -25,7 +25,8 @@ Progress = Callable[[str, int, int], None]
 INDEX_ROWS_MIN = 10_000  # Below this an exact scan is as quick as a walk, and always right.
 INDEX_TAIL_ROWS = 20_000  # A generation is due when the tail behind the last one passes this many
 INDEX_TAIL_SHARE = 0.05  # rows and this share of all.
-INDEX_DEAD_SHARE = 0.05  # Dead rows are taken out of the links when they are this share of them.
+INDEX_DEAD_SHARE = 0.05  # Dead rows are taken out of the links when they are this share of them;
+INDEX_DEAD_ROWS = 1_000  # they alone make a generation due when they are this many, too.
 INDEX_STEP_ROWS = 2_048  # Between two steps progress is told and Ctrl-C is heard.
 INDEX_DEGREE = 32
 INDEX_EF_CONSTRUCTION = 200
@@ -43,6 +44,7 @@ class VectorIndex:
         self.current: Hnsw | None = None
         self.curve: Curve = ()  # Of the last generation: which width gives which recall.
         self.damage: str | None = None  # Why the last generation cannot be used.
+        self._kept = 0  # Dead rows that a sweep left or would leave, when they were last counted.
 
     def close(self) -> None:
         if self.current is not None:
@@ -54,13 +56,13 @@ class VectorIndex:
         return 0 if self.current is None else self.current.covered
 
     def adopt(self, head: Head) -> None:
-        """Map the generation that `head` names, if it is newer and covers more than ours."""
+        """Map the generation that `head` names, if it is newer and covers no less than ours."""
         if head.index_generation <= self.generation or not self._growing.acquire(blocking=False):
             return
         try:
             path = self._folder / index_name(head.index_generation)
-            if head.index_rows > self.covered and path.exists():  # Else a newer one replaced it.
-                self.current, self.damage = Hnsw.load(self._rows, str(path)), None
+            if head.index_rows >= self.covered and path.exists():  # Else a newer one replaced it.
+                self.current, self.damage, self._kept = Hnsw.load(self._rows, str(path)), None, 0
         except CorruptError as error:  # Derived data: scan instead, say so, and build it again.
             if not path.exists():  # Replaced just now, as above.
                 return
@@ -72,22 +74,46 @@ class VectorIndex:
             self._growing.release()
 
     def is_due(self, head: Head) -> bool:
-        """Whether so many rows lie behind the last generation that a new one is worth its cost."""
+        """Whether so many rows came or died since the last generation that a new one pays."""
         tail = head.rows - head.index_rows
         enough = max(INDEX_TAIL_ROWS, int(head.rows * INDEX_TAIL_SHARE))
         needed = tail > enough or not head.index_curve or self.damage is not None
-        return head.rows >= INDEX_ROWS_MIN and needed
+        return head.rows >= INDEX_ROWS_MIN and (needed or self._is_sweep_due(head))
 
     def is_behind(self, head: Head) -> bool:
-        """Whether any row lies behind the last generation of a store that is worth an index."""
+        """Whether any row lies behind the last generation, or too many dead ones are in it."""
         complete = head.index_rows >= head.rows and bool(head.index_curve) and not self.damage
-        return head.rows >= INDEX_ROWS_MIN and not complete
+        return head.rows >= INDEX_ROWS_MIN and (not complete or self._is_sweep_due(head))
+
+    def _is_sweep_due(self, head: Head) -> bool:
+        """Whether a sweep would take out enough dead rows to be worth a generation.
+
+        The difference of two counts tells of most commits that it would not. It also holds rows
+        that every sweep keeps, so the core counts when it is large enough, and is believed.
+        """
+        if self.current is None or not self._growing.acquire(blocking=False):
+            return False  # Whoever is growing it sweeps it, too.
+        try:
+            enough = max(INDEX_DEAD_ROWS, self._dead_enough())
+            dead = head.rows - head.vectors - self.current.removed
+            if dead - self._kept < enough:
+                return False
+            waiting = self.current.sweep(head.commit, least=COUNT_ONLY)
+            self._kept = dead - waiting
+            return waiting >= enough
+        finally:
+            self._growing.release()
+
+    def _dead_enough(self) -> int:
+        """How many dead rows a sweep takes out at least. The caller holds the lock."""
+        assert self.current is not None
+        return max(1, int((self.current.covered - self.current.removed) * INDEX_DEAD_SHARE))
 
     def gained(self, head: Head) -> bool:
-        """Whether this process has linked all rows, or enough of them for a new generation."""
+        """Whether this process has linked all rows, or enough, or may sweep out enough of them."""
         more = self.covered - (0 if self.damage else head.index_rows)
-        if more == 0:  # Whoever wrote it was stopped before its curve was measured.
-            return self.covered > 0 and not head.index_curve
+        if more == 0:  # Whoever wrote it may have been stopped before its curve was measured.
+            return self.covered > 0 and (not head.index_curve or self._is_sweep_due(head))
         return more > 0 and (self.covered >= head.rows or more >= INDEX_ROWS_MIN)
 
     def grow(self, rows: int, threads: int, progress: Progress | None) -> None:
@@ -114,8 +140,7 @@ class VectorIndex:
         with self._growing:
             assert self.current is not None
             path = self._folder / draft_index_name(os.getpid())
-            linked = self.current.covered - self.current.removed
-            self.current.sweep(commit, least=max(1, int(linked * INDEX_DEAD_SHARE)))
+            self.current.sweep(commit, least=self._dead_enough())
             self.current.save(str(path))
             curve = measure(self._rows, self.current, commit, stopped)
             return path, self.current.covered, curve

@@ -28,6 +28,7 @@ with ql.open(sys.argv[1], read_only=True) as store:
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "INDEX_ROWS_MIN", 1_000)
     monkeypatch.setattr(indexing, "INDEX_TAIL_ROWS", 500)
+    monkeypatch.setattr(indexing, "INDEX_DEAD_ROWS", 200)
     monkeypatch.setattr(indexing, "INDEX_STEP_ROWS", 256)
 
 
@@ -119,6 +120,48 @@ def test_tail_and_deaths_are_seen_at_once(grown: ql.Store, rows: NDArray[np.floa
     assert {row.node for row in best} == {3, ROWS}
     grown.forget(3)
     assert grown.search(vector=rows[3], k=1)[0].id == "new"
+
+
+def forget(store: ql.Store, nodes: NDArray[np.int64]) -> None:
+    with store.transaction() as txn:
+        for node in nodes:
+            txn.forget(int(node))
+
+
+def test_deaths_alone_make_a_generation_due(grown: ql.Store, rows: NDArray[np.float32]) -> None:
+    def scored() -> float:
+        with grown.snapshot() as view:
+            steps = [view.near(row, 10).step for row in rows[1::40]]
+        return sum(step.cost["distances"] for step in steps if step is not None)
+
+    before = scored()
+    forget(grown, np.arange(0, ROWS, 3))  # Slot 0, which every sweep keeps, is one of them.
+    grown._directory._indexer.wait()
+    assert grown.stats()["index"]["generation"] == 2
+    assert scored() < 0.9 * before
+    alive = np.setdiff1d(np.arange(ROWS), np.arange(0, ROWS, 3))
+    with grown.snapshot() as view:
+        found = [view.near(rows[node], 1, ef=64).ids[0] for node in alive]
+        assert np.mean(found == alive) >= 0.999
+        index = grown._directory.vectors().index
+        assert not index.is_due(view.head)
+        assert not index.is_behind(view.head)
+    assert grown.check() == []  # And all of them are reachable.
+
+
+def test_dead_rows_that_lead_to_living_copies_make_nothing_due(path: Path) -> None:
+    rows = np.random.default_rng(7).normal(size=(1_500, DIM))
+    with ql.open(path, dim=DIM) as store:
+        store.add_many(vectors=np.concatenate([rows, rows]))
+        store.optimize()
+        forget(store, np.arange(1_500))  # Each is the first of a chain whose second lives.
+        store._directory._indexer.wait()
+        store.optimize()
+        assert store.stats()["index"]["generation"] == 1
+        forget(store, np.arange(1_500, 1_900))  # Now both of a pair are dead.
+        store._directory._indexer.wait()
+        assert store.stats()["index"]["generation"] == 2
+        assert store._directory.vectors().index.current.removed == 799  # Not slot 0.
 
 
 def test_another_process_maps_the_published_generation(grown: ql.Store) -> None:
