@@ -7,7 +7,7 @@ values, sorted, and for every node a code: 0 none, 1 ask the record (its value i
 the place in the list. A condition is decided for the distinct values by the same comparisons that
 decide it for a record, numbers and texts by bisection, and then for all nodes by one lookup.
 
-A commit writes the pages that became full. Nodes behind the pages are read as records; so are those
+A commit writes the pages that became full, unless a record there is damaged. Nodes behind the pages are read as records; so are those
 that were changed since their page was written, which its header names, until there are STALE_MAX
 of them and the page is written anew. `optimize` writes everything.  What was weighed instead: keys
 (field, value, node) in the catalog's tree cost a random insertion for every value of every
@@ -237,9 +237,7 @@ def settle(txn: CatalogTransaction, head: Head, before: Head) -> Head:
     for page, places in touched.items():
         known = header(txn, page)
         known.stale = sorted(places.union(known.stale))
-        if len(known.stale) > STALE_MAX:
-            _write(txn, page, head.facets)
-        else:
+        if len(known.stale) <= STALE_MAX or not _written(txn, page, head.facets):
             _put(txn, HEADER, page, _told(known))
     return _extended(txn, head, _limit(head, head.next_node - before.next_node))
 
@@ -256,7 +254,9 @@ def _extended(
     start = head.next_node - len(added)
     for page in range(head.facets // PAGE, -(-end // PAGE)):
         first = page * PAGE - start
-        _write(txn, page, end, added[first : first + PAGE] if first >= 0 else ())
+        if not _written(txn, page, end, added[first : first + PAGE] if first >= 0 else ()):
+            end = page * PAGE
+            break
     return head._replace(facets=max(head.facets, end))
 
 
@@ -264,7 +264,7 @@ def finish(txn: CatalogTransaction, head: Head) -> Head:
     """Write what pages there are to write; the head that says so."""
     for page in range(-(-head.facets // PAGE)):
         if header(txn, page).stale:
-            _write(txn, page, head.facets)
+            _written(txn, page, head.facets)
     return _extended(txn, head, head.next_node)
 
 
@@ -275,15 +275,20 @@ def renew(txn: CatalogTransaction, head: Head) -> Head:
     return _extended(txn, head._replace(facets=0), head.next_node)
 
 
-def _write(
+def _written(
     txn: CatalogTransaction, page: int, covered: int, concepts: Sequence[Concept | Draft] = ()
-) -> None:
+) -> bool:
+    """Write a page; False if a record is damaged: who reads that one is told, not who commits."""
     old = _load(txn, HEADER, page)
-    made = pages_of(txn, page, covered, concepts)
+    try:
+        made = pages_of(txn, page, covered, concepts)
+    except CorruptError:
+        return False
     for field in set(old[0] if old else ()) - set(made):
         txn.delete("facets", facet_key(field, page))
     for field, content in made.items():
         _put(txn, field, page, content)
+    return True
 
 
 def _put(txn: CatalogTransaction, field: str, page: int, content: Any) -> None:

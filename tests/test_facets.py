@@ -206,6 +206,22 @@ def test_check_notices_and_repair_mends(store: ql.Store, damage: str) -> None:
         compare(view, {"n": 1})
 
 
+def test_a_damaged_record_stops_no_commit(store: ql.Store) -> None:
+    with store._open_directory().catalog.begin(write=True) as txn:
+        txn.put("concepts", layout.node_key(8), b"damaged")
+        txn.put("concepts", layout.node_key(5), b"damaged")
+        txn.commit()
+    store.add_many(ids=IDS[10:], data=[{"n": 1}] * 4)
+    for id in ("c4", "c6", "c7"):  # Too many to be stale.
+        store.add(id=id, data={"n": 1}, on_conflict="replace")
+    store.optimize()
+    with store.snapshot() as view, pytest.raises(ql.CorruptError):
+        view.matching({"n": 1})
+    store.repair()
+    with store.snapshot() as view:
+        assert bitmaps.to_nodes(view.matching({"n": 1})).tolist() == [1, 4, 6, 7, *range(10, 14)]
+
+
 def test_secure_forgetting_leaves_no_value(store: ql.Store) -> None:
     store.forget("c2", secure=True)
     files = [path.read_bytes() for path in store.path.rglob("*") if path.is_file()]
