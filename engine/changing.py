@@ -79,13 +79,13 @@ class Changing(Linking):
             )
 
     def _lasting(self, source: int, type: str) -> list[tuple[int, float, dict[str, Any]]]:
-        """(target, weight, details) of a source's associations of a type that have no end."""
-        number = self.type_numbers().get(type)
+        """(target, weight, details) of a source's associations of a type that are so now."""
+        number, now = self.type_numbers().get(type), time.time_ns()
         if number is None:
             return []
         edges = self.graph.neighbours([source], types=[number])[0]
         return [
             (edge["target"].item(), edge["weight"].item(), details)
             for edge, details in zip(edges, self.details(edges), strict=True)
-            if "until" not in details
+            if details.get("since", now) <= now < details.get("until", now + 1)
         ]

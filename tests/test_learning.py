@@ -5,7 +5,7 @@ import quillian as ql
 from quillian.extraction import canonical, extract, extractor, singular
 from quillian.mentions import Names, mentioned
 from quillian.naming import names_in
-from quillian.records import Concept
+from quillian.records import Concept, to_ns
 
 STATED = {
     "A dog is a mammal.": ("dog", "is_a", "mammal"),
@@ -102,6 +102,22 @@ def test_what_happened_ends_what_was(
     store.learn(text)
     found = store.ask(f"Where is {thing}?")
     assert {x.name for x in found.candidates if "located_in" in x.cues} == set(where)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "ends"),
+    [(None, "2200-01-01", True), ("2200-01-01", None, False), (None, "2001-01-01", False)],
+)
+def test_what_happened_ends_only_what_was_so_then(
+    store: ql.Store, since: str | None, until: str | None, ends: bool
+) -> None:
+    store.learn("Ann is a woman. The park is a place.")
+    store.link("ann", "park", "located_in", since=since, until=until)
+    store.learn("Ann went to the mill.")
+    with store.snapshot() as view:
+        (park,) = [x for x in view.neighbours("ann", ["located_in"]) if x.target == "park"]
+    assert park.since == to_ns(since)
+    assert (park.until != to_ns(until)) == ends
 
 
 def test_spans_point_into_the_text() -> None:
