@@ -38,8 +38,10 @@ def _equal(a: Any, b: Any) -> bool:
 def _contains(value: Any, part: Any) -> bool:
     if isinstance(value, str):
         return isinstance(part, str) and part in value
-    if isinstance(value, list | tuple | dict):
+    if isinstance(value, list | tuple):
         return part in value
+    if isinstance(value, dict):
+        return isinstance(part, str) and part in value
     return False
 
 

@@ -33,6 +33,8 @@ CASES: list[tuple[dict[str, Any], Callable[[Concept], bool]]] = [
     ({"legs": {"$nin": [4, "four"]}}, lambda c: c.id in "bc"),
     ({"tags": {"$contains": "y"}}, lambda c: c.id == "a"),
     ({"text": {"$contains": "fox"}}, lambda c: c.id == "a"),
+    ({"deep": {"$contains": "er"}}, lambda c: c.id == "b"),
+    ({"deep": {"$contains": ["er"]}}, lambda c: False),
     ({"deep.er": "yes"}, lambda c: c.id == "b"),
     ({"data.name": "shadow"}, lambda c: c.id == "c"),
     ({"name": {"$exists": True}}, lambda c: c.name is not None),
