@@ -256,6 +256,7 @@ def test_a_query_is_read_by_a_process_that_has_used_no_operator() -> None:
     code = (
         "import sys, quillian as ql; ql.open;"
         "assert 'quillian.spiking' not in sys.modules and 'quillian.asking' not in sys.modules;"
+        "assert {'Spike', 'Words'} < set(dir(ql.operators));"
         "print(ql.Query.from_dict({'operator': 'Top', 'k': 3}))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -96,6 +96,10 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def _load() -> None:
     for home in _HOMES:
         import_module(f".{home}", __name__)
