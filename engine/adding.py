@@ -69,11 +69,13 @@ class Adding(Snapshot):
         """
         columns = {
             "texts": text, "ids": id, "names": name, "sources": source, "kinds": kind, "data": data,
-            "since": since, "until": until, "namespaces": checks.unless(namespace, ""),
-            "aliases": checks.unless(aliases, ()), "strengths": checks.unless(strength, 1.0),
-            "confidences": checks.unless(confidence, 1.0),
+            "since": since, "until": until,
         }  # fmt: skip
-        row = drafts(1, **{key: [value] for key, value in columns.items() if value is not None})
+        row = drafts(
+            1, namespaces=checks.unless(namespace, ""), aliases=checks.unless(aliases, ()),
+            strengths=checks.unless(strength, 1.0), confidences=checks.unless(confidence, 1.0),
+            **{key: [value] for key, value in columns.items() if value is not None},
+        )  # fmt: skip
         vectors = None if vector is None else [vector]
         return int(self._add(row, vectors, checks.on_conflict(on_conflict), None)[0])
 

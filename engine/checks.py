@@ -206,9 +206,9 @@ def interval(since: int | None, until: int | None) -> None:
         raise InvalidError(f"want since <= until, got since={since} until={until}")
 
 
-def unless(value: Any, default: object) -> Any:
-    """None where a value is the default, which needs no check; else the value."""
-    return None if type(value) is type(default) and value == default else value
+def unless(value: Any, default: object) -> list[Any] | None:
+    """A column of one value; None where it is the default, which needs no check."""
+    return None if type(value) is type(default) and value == default else [value]
 
 
 def on_conflict(value: str) -> str:

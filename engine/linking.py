@@ -49,9 +49,8 @@ class Linking(Adding):
         content["data"] = checks.data(data) or None
         content = {key: value for key, value in content.items() if value is not None}
         self.link_many(
-            [source], [target], type, 
-            weights=None if checks.unless(weight, 1.0) is None else [weight],
-            confidences=None if checks.unless(confidence, 1.0) is None else [confidence],
+            [source], [target], type,
+            weights=checks.unless(weight, 1.0), confidences=checks.unless(confidence, 1.0),
             create=create, _content=content,
         )  # fmt: skip
 
