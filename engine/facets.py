@@ -7,9 +7,10 @@ values, sorted, and for every node a code: 0 none, 1 ask the record (its value i
 the place in the list. A condition is decided for the distinct values by the same comparisons that
 decide it for a record, numbers and texts by bisection, and then for all nodes by one lookup.
 
-A commit writes the pages that became full, unless a record there is damaged. Nodes behind the pages are read as records; so are those
-that were changed since their page was written, which its header names, until there are STALE_MAX
-of them and the page is written anew. `optimize` writes everything.  What was weighed instead: keys
+A commit writes the pages that became full, unless a record there is damaged. Nodes behind the pages
+are read as records; so are those that were changed since their page was written, which its header
+names, until there are STALE_MAX of them and the page is written anew. `optimize` writes everything.
+What was weighed instead: keys
 (field, value, node) in the catalog's tree cost a random insertion for every value of every
 concept, and half a million matches are as many keys to walk; a page costs one append for 4,096
 concepts and is decided in microseconds, also for `$ne`, `$not` and `$contains`.
