@@ -239,6 +239,35 @@ def test_a22_filters_of_every_selectivity_and_correlation(
                 assert found >= 0.95, share
 
 
+PEAKS = """
+import sys, numpy as np, quillian as ql
+from quillian import indexing
+indexing.INDEX_ROWS_MIN = 500
+
+def memory(what):
+    status = open("/proc/self/status").read()
+    return int(status.split(what + ":")[1].split()[0]) << 10
+
+with ql.open(sys.argv[1], dim=256) as store:
+    store._directory.pause_indexing()
+    store.add_many(vectors=np.random.default_rng(0).normal(size=(3_000, 256)))
+    for work in (store.optimize, store.compact):
+        open("/proc/self/clear_refs", "w").write("5")  # The peak is counted from here on.
+        before = memory("VmRSS")
+        work()
+        print(memory("VmHWM") - before)
+    print(sum(x.stat().st_size for x in store.path.rglob("*") if x.is_file()))
+"""
+
+
+@pytest.mark.slow
+def test_a23_building_and_compacting_need_no_more_than_what_is_stored(path: Path) -> None:
+    command = [sys.executable, "-c", PEAKS, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    build, compact, stored = map(int, done.stdout.split())
+    assert max(build, compact) <= 1.3 * stored + (32 << 20)
+
+
 @pytest.mark.slow
 def test_a25_compacting_leaves_what_lives(grown: ql.Store, path: Path, rows: Rows) -> None:
     with grown.transaction() as txn:
