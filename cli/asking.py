@@ -1,5 +1,7 @@
 """`quillian ask`: an answer with its paths, bounds and what would overturn it, or why not."""
 
+import textwrap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,11 @@ from .options import json_option, store_argument
 
 if TYPE_CHECKING:
     from ..asking import Answer
+    from ..evidence import Belief, Link
+    from ..store import Store
 
 BAR = 30
+LABEL_MAX = 40
 
 
 @click.command(short_help="Answer a question, with paths and bounds.")
@@ -47,10 +52,11 @@ def ask(store: Path, question: str, k: int, belief: float, disjoint: int, as_jso
 
     with open(store, read_only=True) as opened:
         found = opened.ask(question, k=k, gate=Thresholds(belief, disjoint))
+        labels = {} if as_json else labels_of(opened, found)
     if as_json:
         rendering.emit(plain(found))
     else:
-        show(found)
+        show(found, labels)
 
 
 def plain(found: "Answer") -> dict[str, Any]:
@@ -62,7 +68,21 @@ def plain(found: "Answer") -> dict[str, Any]:
     return content
 
 
-def show(found: "Answer") -> None:
+def labels_of(store: "Store", found: "Answer") -> dict[str, str]:
+    """What to call the concepts of paths and conflicts whose ids were made up: name or text."""
+    links: list[Link] = [x for clash in found.conflicts for x in (clash.first, clash.second)]
+    links += [x for path in (found.belief.paths if found.belief else ()) for x in path.links]
+    links += found.overturn.links if found.overturn else ()
+    labels = {}
+    for id in dict.fromkeys(id for x in links for id in (x.source, x.target)):
+        if id.startswith("_:"):
+            concept = store.get(id)
+            words = " ".join((concept.name or concept.text or id).split())
+            labels[id] = textwrap.shorten(words, LABEL_MAX, placeholder="\u2026")
+    return labels
+
+
+def show(found: "Answer", labels: Mapping[str, str]) -> None:
     """Answer, bounds, paths, what would overturn it; or the reasons of abstaining."""
     if found.best is not None:
         rendering.heading(found.best.name)
@@ -72,15 +92,18 @@ def show(found: "Answer") -> None:
             click.echo(f"  - {reason}")
     if found.belief is not None:
         click.echo(f"  {bar(found.belief.lower, found.belief.upper)}")
-        for line in tree(found):
+        for line in tree(found.belief, labels):
             click.echo(f"  {line}")
     if found.overturn is not None:
         click.echo()
         rendering.heading("would be overturned without")
         for link in found.overturn.links:
-            click.echo(f"  x {link}  ({link.p:.2f})")
-    for conflict in found.conflicts:
-        click.echo(f"  conflict, {conflict}")
+            for line in folded(steps_of(link, labels), f"({link.p:.2f})", "  x ", "    "):
+                click.echo(line)
+    for clash in found.conflicts:
+        steps = [*steps_of(clash.first, labels), "and", *steps_of(clash.second, labels)]
+        for line in folded(steps, "", f"  conflict, {clash.kind}: ", "    "):
+            click.echo(line)
     if len(found.candidates) > 1:
         click.echo()
         rendering.heading("other candidates")
@@ -102,11 +125,31 @@ def bar(lower: float, upper: float) -> str:
     return f"{drawn}  belief {lower:.3f} to {upper:.3f}"
 
 
-def tree(found: "Answer") -> list[str]:
+def tree(belief: "Belief", labels: Mapping[str, str]) -> Iterator[str]:
     """The independent paths, as a tree under the answer."""
-    paths = found.belief.paths if found.belief else ()
-    lines = []
-    for number, path in enumerate(paths, 1):
-        branch = "\u2514\u2500" if number == len(paths) else "\u251c\u2500"
-        lines.append(f"{branch} {path}  ({path.support:.3f})")
-    return lines
+    for number, path in enumerate(belief.paths, 1):
+        last = number == len(belief.paths)
+        steps = [labels.get(path.concepts[0], path.concepts[0])]
+        for link, after in zip(path.links, path.concepts[1:], strict=True):
+            arrow = f"-{link.type}->" if link.target == after else f"<-{link.type}-"
+            steps.append(f"{arrow} {labels.get(after, after)}")
+        first, rest = ("\u2514\u2500 ", "     ") if last else ("\u251c\u2500 ", "\u2502    ")
+        yield from folded(steps, f"({path.support:.3f})", first, rest)
+
+
+def steps_of(link: "Link", labels: Mapping[str, str]) -> list[str]:
+    """An association as what stays together on a line."""
+    source, target = (labels.get(id, id) for id in (link.source, link.target))
+    return [source, f"-{link.type}-> {target}"]
+
+
+def folded(steps: list[str], end: str, first: str, rest: str) -> Iterator[str]:
+    """Steps as lines that fit the width, the end two blanks behind the last; none is broken."""
+    line, width = first + steps[0], rendering.width() - 2
+    for step in [*steps[1:], *([f" {end}"] if end else [])]:
+        if len(line) + 1 + len(step) > width:
+            yield line
+            line = rest + step.lstrip()
+        else:
+            line += f" {step}"
+    yield line

@@ -4,6 +4,7 @@ Results go to standard output, progress and remarks to standard error. Rich hono
 """
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +42,11 @@ def console() -> "Console | None":
     from rich.console import Console
 
     return Console(highlight=False)
+
+
+def width() -> int:
+    """Columns of a line: the terminal's, or PLAIN_WIDTH where nobody looks."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else PLAIN_WIDTH
 
 
 def heading(text: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import quillian as ql
 from click.testing import CliRunner, Result
 from quillian.cli.main import main
 
@@ -65,3 +66,18 @@ def test_unknown_bench_is_named_with_the_known_ones() -> None:
     result = run("bench", "sterss")
     assert result.exit_code == 2
     assert "stress" in result.stderr
+
+
+def test_ask_names_made_up_ids_and_folds_long_paths() -> None:
+    with ql.open("brain") as store, store.transaction() as txn:
+        start = txn.add("a long text of Alexander", name="Alexander von Humboldt")
+        academy = txn.add("The Royal Prussian Academy of Sciences, which is in the city of Berlin")
+        end = txn.add("Berlin is a city", name="Berlin")
+        txn.link(start, academy, "member_of", confidence=0.9)
+        txn.link(academy, end, "located_in", confidence=0.8)
+    shown = run("ask", "brain", "Where is Alexander von Humboldt located?").stdout.splitlines()
+    assert "_:" not in "".join(shown[: shown.index("passages")])
+    start_shown = "  \u2514\u2500 Alexander von Humboldt -member_of-> The Royal Prussian Academy"
+    assert shown[2] == f"{start_shown} of Sciences,\u2026"
+    assert shown[3] == "       -located_in-> Berlin  (0.720)"
+    assert "  x Alexander von Humboldt" in "\n".join(shown)
