@@ -46,11 +46,10 @@ def coded(values: list[Any], places: NDArray[np.intp], count: int) -> Content:
     for code, key in enumerate(chain(numbers, texts, others), VALUES):
         table[key] = code
     size = VALUES + len(numbers) + len(texts) + len(others)
-    if len(values) == count and len(table) - (None not in keys) == 1:
-        codes = np.array([table[keys[0]]], np.uint8)  # All have one value.
-    else:
-        codes = np.zeros(count, np.uint8 if size <= 256 else np.uint16)
-        codes[places] = list(map(table.__getitem__, keys))
+    codes = np.zeros(count, np.uint8 if size <= 256 else np.uint16)
+    codes[places] = list(map(table.__getitem__, keys))
+    if (codes == codes[0]).all():
+        codes = codes[:1].astype(np.uint8)  # All have one value, or none: of the dead, too.
     plain = [key[1] if isinstance(key, tuple) else key for key in numbers]
     return codes.tobytes(), plain, texts, others
 
