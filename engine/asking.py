@@ -92,6 +92,11 @@ class Answer:
         title = f"not said ({'; '.join(self.reasons)}): {name}" if self.reasons else name
         return explained(title, self.belief, self.overturn, self.conflicts, self.receipt)
 
+    def __str__(self) -> str:
+        """The evidence of the first candidate as text, or why there is none."""
+        known = self.candidates and self.belief is not None
+        return self.explain().text() if known else f"no answer: {'; '.join(self.reasons)}"
+
     @property
     def abstains(self) -> bool:
         """Whether no candidate may be said."""

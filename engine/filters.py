@@ -85,6 +85,8 @@ def read(condition: Condition, reading: Reading[T]) -> T:
 
 
 def _term(key: str, value: Any, reading: Reading[T]) -> T:
+    if not isinstance(key, str):
+        raise InvalidError(f"want the name of a field as text, got {key!r}")
     if key in ("$and", "$or"):
         if not isinstance(value, list | tuple) or not value:
             raise InvalidError(f"want a list of conditions after {key}, got {value!r}")

@@ -24,6 +24,13 @@ def family(path: Path) -> ql.Store:
     return store
 
 
+def test_an_answer_prints_as_its_evidence_or_its_reasons(atlas: ql.Store) -> None:
+    found = atlas.ask(CAPITAL)
+    assert str(found) == found.explain().text()
+    assert str(found).startswith("France: belief 0.980")
+    assert str(atlas.ask("Where is Mars?")).startswith("no answer: ")
+
+
 def test_answer_follows_the_type_that_the_question_speaks_of(atlas: ql.Store) -> None:
     found = atlas.ask(CAPITAL)
     assert found.best is not None

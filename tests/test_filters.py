@@ -62,6 +62,7 @@ def test_condition_equals_its_predicate(
         {"$or": []},
         {"$or": {"a": 1}},
         {"a": {"$in": 3}},
+        {1: 2},
         ["a"],
         "a",
     ],
@@ -69,6 +70,9 @@ def test_condition_equals_its_predicate(
 def test_malformed_condition_is_refused(wrong: Any) -> None:
     with pytest.raises(ql.InvalidError):
         filters.compile(wrong)
+    if not isinstance(wrong, dict):
+        with pytest.raises(ql.InvalidError):
+            ql.Where(wrong)
 
 
 @pytest.mark.parametrize(("condition", "expected"), CASES)

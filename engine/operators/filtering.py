@@ -24,6 +24,8 @@ class Where(Operator[Snapshot]):
     condition: Mapping[str, Any] = field(hash=False)
 
     def __init__(self, condition: Mapping[str, Any] | None = None, /, **fields: Any):
+        if not isinstance(condition, Mapping | None):
+            raise InvalidError(f"want a condition as a dictionary, got {condition!r}")
         object.__setattr__(self, "condition", {**(condition or {}), **fields})
 
     @classmethod
