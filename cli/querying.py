@@ -9,6 +9,7 @@ from . import rendering
 from .options import json_option, store_argument, where_option
 
 if TYPE_CHECKING:
+    from ..query import Operator
     from ..selection import Selection
     from ..store import Store
 
@@ -89,7 +90,7 @@ def run(
     """Search, or where more is asked for, the query that says so."""
     from ..conditions import parse_conditions
     from ..errors import InvalidError
-    from ..operators import Above, Expand, Near, Spread, Top, Where
+    from ..operators import Above, Expand, Spread, Top, Where
     from ..query import Operator, Query
 
     try:
@@ -101,13 +102,24 @@ def run(
             return store.search(about, k, where=where)
         return store.search(k=k, vector=about, where=where)
     steps: list[Operator[Any]] = [Where(where)] if where else []
-    steps.append(Top(k) if about is None else Near(k, exact=exact))
+    steps.append(_first(store, about, k, exact))
     names = tuple(x.strip() for x in types.split(",")) if types else None
     if spread:
         steps += [Above(0.0), Spread(types=names, direction=direction), Top(top)]
     if expand:
         steps += [Expand(expand, types=names, direction=direction), Top(top)]
     return store.run(Query(*steps), about=about)
+
+
+def _first(store: "Store", about: Any, k: int, exact: bool) -> "Operator[Any]":
+    """What finds the rows that more is asked of; words, where nothing embeds the text."""
+    from ..operators import Near, Top, Words
+
+    if about is None:
+        return Top(k)
+    with store.snapshot() as view:
+        wordy = isinstance(about, str) and not (exact or view.has_embedder)
+    return Words(k) if wordy else Near(k, exact=exact)
 
 
 def show(selection: "Selection", *, as_json: bool, explain: bool) -> None:

@@ -43,6 +43,15 @@ def test_query_by_a_filter_alone_lists_what_passes() -> None:
     assert {row["score"] for row in found} == {0.0}
 
 
+def test_query_expands_from_words_where_nothing_embeds() -> None:
+    Path("notes").mkdir()
+    Path("notes/a.md").write_text("Trip to Paris. See [work](b.md).\n")
+    Path("notes/b.md").write_text("Monday.\n")
+    assert run("ingest", "brain", "notes", "--no-embed").exit_code == 0
+    found = lines(run("query", "brain", "Paris", "--expand", "1", "--json"))
+    assert {row["id"] for row in found} == {"notes/a.md#", "notes/a.md"}
+
+
 def test_mistyped_command_is_guessed() -> None:
     result = run("qurey", "brain", "x")
     assert result.exit_code == 2
