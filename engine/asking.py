@@ -6,7 +6,8 @@
    uses types that the question speaks of, then the shorter path; among these consensus decides,
    the lower bound by all independent evidence together.  Where the question can be read as a
    statement with a hole (questions.py), only paths with its type, or one that the question speaks
-   of where the store has no such type, count, and only in its direction.
+   of where the store has no such type, count, and only in its direction.  That one note refers
+   to another is no answer to a question that does not ask for it.
 4. Belief bounds each candidate; the gate lets the best pass, or says why not; `overturn` is the
    smallest set of associations without which it would not have passed.
 
@@ -36,6 +37,7 @@ from .snapshot import Snapshot
 
 CANDIDATE_HOPS = 2
 CANDIDATES_MAX = 12
+REFERENCES = frozenset(("links_to",))  # They say nothing to who does not ask for them.
 _SILENT = frozenset(("of", "in", "to", "is", "a", "the", "by", "at", "on", "has", "as"))
 _WORD = re.compile(r"[^\W_]+")
 
@@ -258,7 +260,7 @@ def _ranked(
         for path in paths:
             used = {link.type for link in path.links}
             cues = tuple(sorted(used & spoken))
-            if cues or not way.asked:
+            if cues or not (way.asked or used & REFERENCES):
                 key = (-len(cues), len(path.links), -path.support, goal)
                 found.append((key, cues, cues if used == set(cues) else tuple(types)))
     best: dict[int, _Ranked] = {}

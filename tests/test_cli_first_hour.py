@@ -77,6 +77,18 @@ def test_unknown_bench_is_named_with_the_known_ones() -> None:
     assert "stress" in result.stderr
 
 
+def test_a_link_between_notes_answers_only_who_asks_for_links() -> None:
+    Path("notes").mkdir()
+    Path("notes/ben.md").write_text("# Ben\n\nKnows [Anna](anna.md).\n")
+    Path("notes/anna.md").write_text("# Anna\n\nPaints.\n")
+    assert run("ingest", "brain", "notes", "--no-embed").exit_code == 0
+    (linked,) = lines(run("ask", "brain", "What does Ben link to?", "--json"))
+    assert linked["candidates"][0]["name"] == "Anna"
+    assert linked["reasons"] == []
+    (asked,) = lines(run("ask", "brain", "Where does Ben live?", "--json"))
+    assert "Anna" not in [candidate["name"] for candidate in asked["candidates"]]
+
+
 def test_ask_names_made_up_ids_and_folds_long_paths() -> None:
     with ql.open("brain") as store, store.transaction() as txn:
         start = txn.add("a long text of Alexander", name="Alexander von Humboldt")
