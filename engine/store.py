@@ -364,7 +364,7 @@ def plan_of(
     Vectors and words are fused by what their scores are worth, cosines and shares of the words'
     weight; then half the say goes to a walk from the three best over associations either way, if
     there are any and `spread`.  Of what was tried this loses least to the better part wherever
-    one is weak (bench/README.md).
+    one is weak (bench/notes/retrieval.md).
     """
     depth = max(k, FUSED_ROWS)
     has_vector = question.vector is not None or (view.has_embedder and question.text is not None)

@@ -15,7 +15,7 @@ SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
 MARKDOWN = sorted(
     path
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("bench/notes/*.md")]
     if not path.relative_to(ROOT).parts[0].startswith(".")
 )
 
