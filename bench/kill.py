@@ -1,11 +1,12 @@
 """How many kills, and how many power losses, does a store survive?
 
-Usage: python bench/kill.py FOLDER [--kills N] [--replays N] [--seed S].  Kills writers (tests/
-writer.py) with SIGKILL at random moments, in turns with each durability, inside
+Usage: python bench/kill.py FOLDER [--kills N] [--lanes N] [--replays N] [--seed S].  Kills writers
+(tests/writer.py) with SIGKILL at random moments, in turns with each durability, inside
 commits, folds, indexing, compaction and recovery, and checks after each that every acknowledged
-commit is there and nothing is half there.  Then replays power losses (tests/power_loss.py) with
-other seeds than the tests.  Stops at the first store that is wrong, and leaves it.  The count so
-far stands in FOLDER/kills, so an interrupted run goes on.
+commit is there and nothing is half there.  Lanes do so beside one another, on stores of their own.
+Then replays power losses (tests/power_loss.py) with other seeds than the tests.  A lane stops at
+the first store that is wrong, and leaves it.  Its count so far stands in FOLDER/lane-N/kills, so an
+interrupted run goes on.
 """
 
 import argparse
@@ -26,6 +27,24 @@ from quillian import syncpoints
 KILLS_A_STORE = 50  # So that verifying all of it stays quick.
 MODES = ("commit", "group", "none")
 
+test_kill.forks.set_forkserver_preload(["__main__", *test_kill.PRELOADED])
+
+
+def race(folder: Path, kills: int, lanes: int, seed: int) -> None:
+    shares = [kills // lanes + (lane < kills % lanes) for lane in range(lanes)]
+    processes = []
+    for lane, share in enumerate(shares):
+        place = folder / f"lane-{lane}"
+        place.mkdir(exist_ok=True)
+        # Started by the server as well: it has no store open, and never had.
+        process = test_kill.forks.Process(target=kill, args=(place, share, seed + lane * kills))
+        process.start()
+        processes.append(process)
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        raise SystemExit("a store is wrong; it was left as it is")
+
 
 def kill(folder: Path, kills: int, seed: int) -> None:
     counted = folder / "kills"
@@ -41,12 +60,12 @@ def kill(folder: Path, kills: int, seed: int) -> None:
         for _ in range(min(KILLS_A_STORE, kills - done)):
             seconds = moments.uniform(0, test_kill.SECONDS_MAX)
             acknowledged += test_kill.run_until_killed(path, first, seconds, durability)
-            with ql.open(path) as store:
+            with ql.open(path, dim=writer.DIM) as store:
                 last = writer.verify(store, acknowledged, since=first - 3)
             first = (last // 3 + 1) * 3
             done += 1
         counted.write_text(str(done))
-        print(f"{done} kills, {len(acknowledged)} commits of the last store there", flush=True)
+        print(f"{folder.name}: {done} kills, {len(acknowledged)} commits of the last store there", flush=True)
         shutil.rmtree(path)
 
 
@@ -74,12 +93,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=10_000)
+    parser.add_argument("--lanes", type=int, default=2)
     parser.add_argument("--replays", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     folder = arguments.folder.resolve()
-    kill(folder, arguments.kills, arguments.seed)
+    race(folder, arguments.kills, arguments.lanes, arguments.seed)
     replay(folder, arguments.replays, arguments.seed)
 
 

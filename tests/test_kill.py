@@ -17,7 +17,8 @@ KILLS = 20
 SECONDS_MAX = 0.06
 
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["pytest", "quillian.store"])  # The package itself imports lazily.
+PRELOADED = ["pytest", "numpy.random", "quillian.store", "quillian.folding", "quillian.indexing"]
+forks.set_forkserver_preload(PRELOADED)  # All that a writer needs: both packages import lazily.
 
 
 def run_until_killed(path: Path, first: int, seconds: float, durability: str) -> list[int]:
@@ -47,7 +48,7 @@ def test_every_acknowledged_commit_survives_sigkill(path: Path, seed: int, durab
     first = 0
     for _ in range(KILLS):
         acknowledged += run_until_killed(path, first, moments.uniform(0, SECONDS_MAX), durability)
-        with ql.open(path) as store:
+        with ql.open(path, dim=writer.DIM) as store:
             last = writer.verify(store, acknowledged, since=first - 3)
         first = (last // 3 + 1) * 3  # The batch in flight may have been committed.
     with ql.open(path) as store:
