@@ -21,10 +21,12 @@ Slots = UInt32 | Sequence[int]
 METRICS: dict[str, int] = {"cosine": lib.QL_COSINE, "dot": lib.QL_DOT, "l2": lib.QL_L2}
 FLOATS = ffi.typeof("float[]")  # Parsed once: near is called once per query.
 WORDS = ffi.typeof("uint32_t[]")
+LONGS = ffi.typeof("uint64_t[]")
 F4 = np.dtype(np.float32)  # A type would be made a dtype again in every call.
 U4 = np.dtype(np.uint32)
 U8 = np.dtype(np.uint64)
 COUNTS = struct.Struct("=4Q")  # A ql_cost.
+ONE = struct.Struct("=5Q")  # A ql_cost and how many were found.
 HANDLE_BYTES = 4096  # What the garbage collector should think a handle weighs.
 
 
@@ -218,6 +220,41 @@ class Vectors:
         found: UInt32 = np.ndarray((n,), U4, block, 8 * cells)
         counts = COUNTS.unpack_from(block.data, 8 * cells + 4 * n)
         return nodes, scores, found, tuple.__new__(Cost, counts)
+
+    def near_one(
+        self,
+        query: Float32,
+        index: Index | None,
+        k: int,
+        ef: int,
+        *,
+        count: int,
+        commit: int,
+        exact: bool,
+        allowed: UInt64 | None,
+    ) -> tuple[UInt64, Float32, dict[str, int]]:
+        """The nodes nearest to one query (dim,), their scores, and the cost; see near.
+
+        Arrays of one length, up to k, read-only. Made for a call to cost little beside the search.
+        """
+        if query.shape != (self.dim,) or query.dtype != F4:
+            raise InvalidError(f"want a vector ({self.dim},) float32, got {described(query)}")
+        words, bitmap = 0, ffi.NULL
+        if allowed is not None:
+            words, bitmap = bitmap_words(allowed, 1), ffi.from_buffer("uint64_t[]", allowed)
+        block = np.empty(k + ONE.size // 8 + (k + 1) // 2, U8)
+        status = lib.ql_near_one(
+            self.handle, ffi.NULL if index is None else index.handle,
+            ffi.from_buffer(FLOATS, query), k, ef, count, commit, exact, bitmap, 64 * words,
+            ffi.from_buffer(LONGS, block),
+        )  # fmt: skip
+        if status:
+            check(status, f"search (k={k}, finite, at most {self.count} rows)")
+        distances, hops, edges, size, found = ONE.unpack_from(block.data, 8 * k)
+        block.setflags(write=False)  # So nothing that is made of it can be written.
+        scores: Float32 = np.ndarray((found,), F4, block, 8 * k + ONE.size)
+        cost = {"distances": distances, "hops": hops, "edges": edges, "bytes": size}
+        return block[:found], scores, cost
 
     def rows_of(self, rows: Float32) -> Float32:
         """The same array if it is float32, C-contiguous and (n, dim); otherwise InvalidError."""

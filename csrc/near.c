@@ -519,3 +519,25 @@ int ql_near_block(const ql_vectors *vectors, const ql_hnsw *index, const float *
     memcpy(block + 2 * cells + n, &cost, sizeof cost);
     return QL_OK;
 }
+
+int ql_near_one(const ql_vectors *vectors, const ql_hnsw *index, const float *query, uint32_t k,
+                uint32_t ef, uint32_t count, uint64_t commit, uint32_t exact,
+                const uint64_t *allowed, uint64_t allowed_nodes, uint64_t *block)
+{
+    const ql_near_options options = {k, ef, count, commit, exact, allowed_nodes, allowed, 0, 0};
+    uint32_t *nodes = (uint32_t *)(void *)block + k; /* The upper half of the place of the wide. */
+    float *scores = (float *)(void *)(block + k + sizeof(ql_cost) / 8 + 1);
+    ql_cost cost = {0};
+    uint32_t found;
+
+    QL_TRY(ql_near(vectors, index, query, 1, &options, nodes, scores, &found, &cost));
+    for (uint32_t i = 0; i < found; i++) { /* Writes over node i at most. */
+        uint32_t node;
+
+        memcpy(&node, nodes + i, sizeof node);
+        block[i] = node;
+    }
+    memcpy(block + k, &cost, sizeof cost);
+    block[k + sizeof cost / 8] = found;
+    return QL_OK;
+}

@@ -161,6 +161,11 @@ int ql_near_block(const ql_vectors *vectors, const ql_hnsw *index, const float *
                   uint32_t k, uint32_t ef, uint32_t count, uint64_t commit, uint32_t exact,
                   uint32_t threads, const uint64_t *allowed, uint64_t allowed_nodes,
                   uint64_t allowed_stride, uint32_t *block);
+/* The same for one query, none sharing it: `block` holds k nodes of 64 bits, the ql_cost, how many
+ * were found in 64 bits, and k scores. */
+int ql_near_one(const ql_vectors *vectors, const ql_hnsw *index, const float *query, uint32_t k,
+                uint32_t ef, uint32_t count, uint64_t commit, uint32_t exact,
+                const uint64_t *allowed, uint64_t allowed_nodes, uint64_t *block);
 
 /* ---- graph.c: the log of associations and its adjacency, both directions ---- */
 typedef struct ql_edge { /* one log record; (source, type, target) is the key */

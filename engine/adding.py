@@ -36,7 +36,7 @@ class Adding(Snapshot):
 
     def _changed(self) -> None:
         """Caches of the view are stale."""
-        self._matching.clear()
+        self._kept.clear()
         self._words = None
         if self._graph is not None:
             self._graph.close()

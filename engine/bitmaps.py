@@ -15,10 +15,13 @@ KEPT = 16
 
 
 class Kept:
-    """What the last few conditions found in one state of a store, for all snapshots of it."""
+    """What was read of one state of a store, for all snapshots of it: its words, and what the
+    last few conditions found.
+    """
 
     def __init__(self, state: tuple[int, ...] = ()) -> None:
         self.state = state
+        self.words: Any = None  # A WordView, which that file imports this one for.
         self._found: dict[str, Bitmap] = {}
 
     def get(self, condition: str) -> Bitmap | None:

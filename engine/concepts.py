@@ -15,6 +15,7 @@ from .environment import lmdb_errors
 from .errors import CorruptError
 from .layout import (
     TABLES,
+    concept_key,
     decode,
     dictionary_key,
     encode,
@@ -60,9 +61,11 @@ class ConceptTable(ABC):
 
     def decoded(self, node: int, value: bytes) -> Concept:
         """The concept of a record of either tier; CorruptError if it is damaged."""
-        if is_cold(value):
-            value = thawed(node, value, self._dictionary)
-        return decode(node, value)
+        return decode(node, self.thawed(node, value))
+
+    def thawed(self, node: int, value: bytes) -> bytes:
+        """The record of either tier as a hot one."""
+        return thawed(node, value, self._dictionary) if is_cold(value) else value
 
     def record(self, node: int) -> tuple[Concept, bool] | None:
         """The concept of a node number, and whether it was cold; or None."""
@@ -78,6 +81,12 @@ class ConceptTable(ABC):
         """All concepts from a node number on, in node order."""
         for key, value in self.items("concepts", node_key(start)):
             yield self.decoded(node_of(key)[0], value)
+
+    def values(self, nodes: Sequence[int]) -> list[bytes | None]:
+        """What stands under each node number: a record of either tier, or None."""
+        prefix = TABLES["concepts"]
+        with lmdb_errors("read concepts"):
+            return list(map(self.txn.get, [concept_key(prefix, node) for node in nodes]))
 
     def has(self, node: int) -> bool:
         """Whether there is a concept of this number."""

@@ -1,7 +1,10 @@
 """Manifest and Head: what is fixed for a store, and what its last commit made visible."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+from .errors import CorruptError
+from .layout import unseal
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +46,16 @@ class Head(NamedTuple):
     cold: int = 0  # Concept records in the cold tier, and
     cold_bytes: int = 0  # their bytes.
     updated_ns: int = 0
+
+
+Fixed = TypeVar("Fixed", Manifest, Head)
+
+
+def read(kind: type[Fixed], key: bytes, value: bytes) -> Fixed:
+    """What was sealed under a key; fields that it lacks are at their defaults."""
+    content = unseal(key, value, f"the store's {key.decode()} record")
+    known = kind.__match_args__
+    try:
+        return kind(**{name: content[name] for name in known if name in content})
+    except TypeError as error:
+        raise CorruptError(f"the store's {key.decode()} record is damaged: {error}") from error

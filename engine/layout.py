@@ -52,7 +52,7 @@ from typing import Any, Final, cast
 import msgpack
 
 from .errors import CorruptError
-from .records import Concept, Draft
+from .records import Concept, Draft, concept_of
 
 CATALOG: Final = "catalog.mdb"
 WRITER_LOCK: Final = "writer.lock"
@@ -96,6 +96,7 @@ BLOB_NAME_BYTES_MAX: Final = 255
 
 namespace_key = struct.Struct(">H").pack
 node_key = struct.Struct(">I").pack
+concept_key = struct.Struct(">cI").pack  # With the table's byte in front.
 commit_key = struct.Struct(">Q").pack
 edge_key = struct.Struct(">IHI").pack
 _node_of = struct.Struct(">I").unpack
@@ -240,9 +241,8 @@ def seal(key: bytes, content: Any) -> bytes:
 
 def _checked(key: bytes, value: bytes, what: str) -> bytes:
     payload: bytes = value[4:]
-    if len(value) < 5 or zlib.crc32(payload, zlib.crc32(key)) != int.from_bytes(
-        value[:4], "little"
-    ):
+    seal = zlib.crc32(payload, zlib.crc32(key)).to_bytes(4, "little")
+    if len(value) < 5 or value[:4] != seal:
         raise CorruptError(f"{what} is damaged: its checksum does not match; run check")
     return payload
 
@@ -296,7 +296,7 @@ def decode(node: int, value: bytes) -> Concept:
     record = unseal(node_key(node), value, f"concept number {node}")
     try:
         field = record.get
-        return Concept(
+        return concept_of(
             node, record["i"], field("t"), field("n"), tuple(field("a", ())), field("s"),
             field("k"), field("d", {}), record["c"], field("u", 0), field("w", 1.0),
             field("f", 1.0), field("b"), field("e"), tuple(field("v", ())),

@@ -137,7 +137,7 @@ def _copied(selection: Selection) -> Selection:
     made = copy.copy(selection)
     made._reader = None
     made.columns = {name: _own(array) for name, array in made.columns.items()}
-    made._concepts = {node: _own_concept(x) for node, x in made._concepts.items()}
+    made._kept = {node: _own_concept(x) for node, x in made._kept.items()}
     vector = made.question.vector
     if vector is not None:
         made.question = replace(made.question, vector=_locked(np.array(vector)))
@@ -156,8 +156,10 @@ def _own(array: NDArray[Any]) -> NDArray[Any]:
     return _locked(copy.deepcopy(array)) if array.dtype.hasobject else array
 
 
-def _own_concept(concept: Concept) -> Concept:
-    return replace(concept, data=copy.deepcopy(concept.data)) if concept.data else concept
+def _own_concept(concept: bytes | Concept) -> bytes | Concept:
+    if isinstance(concept, bytes) or not concept.data:
+        return concept
+    return replace(concept, data=copy.deepcopy(concept.data))
 
 
 def _locked(array: NDArray[Any]) -> NDArray[Any]:
@@ -172,5 +174,6 @@ def _size_of(selection: Selection) -> int:
         parts = [made._ids, made._scores, *made.columns.values(), made.question.vector]
         parts.append(None if made.step is None else made.step.parents)
         size += ENTRY_BYTES + sum(x.nbytes for x in parts if isinstance(x, np.ndarray))
-        size += sum(CONCEPT_BYTES + 3 * len(encode(x)) for x in made._concepts.values())
+        records = (x if isinstance(x, bytes) else encode(x) for x in made._kept.values())
+        size += sum(CONCEPT_BYTES + 3 * len(x) for x in records)
     return size

@@ -7,15 +7,16 @@ Selection knows the Selection it was made from, and for every row the row there 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import bitmaps, views
-from .bindings.limits import NONE
-from .errors import ClosedError, InvalidError, NotFoundError
+from .errors import ClosedError, InvalidError
+from .layout import decode
 from .records import Concept
+from .rows import Hop, Row
 
 DETACHED_ROWS_MAX = 10_000
 """Up to so many rows keep their concepts when the snapshot that they came from has ended."""
@@ -30,6 +31,8 @@ class Reader(Protocol):
     """What a Selection needs of a snapshot."""
 
     def records(self, nodes: Sequence[int] | Nodes) -> list[Concept]: ...
+
+    def unread(self, nodes: Sequence[int]) -> list[bytes | Concept]: ...
 
     def all_nodes(self) -> Nodes: ...
 
@@ -55,20 +58,6 @@ class Step(NamedTuple):
     scale: tuple[float, float] | None = None  # See Selection.scale.
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One station of a row's trail: the operator, the concept there, its score and columns."""
-
-    operator: str
-    id: str
-    score: float
-    columns: Mapping[str, Any]
-
-    def __str__(self) -> str:
-        details = "".join(f", {name} {_short(value)}" for name, value in self.columns.items())
-        return f"{self.operator}: {self.id} {self.score:.3f}{details}"
-
-
 class Selection:
     """Concepts with scores, best first.
 
@@ -76,6 +65,11 @@ class Selection:
     arrays of n by name. All are read-only. A selection of everything, where a query starts, reads
     its nodes when asked.
     """
+
+    __slots__ = (
+        "__weakref__", "_bitmap", "_ids", "_kept", "_reader", "_scores", "columns", "question",
+        "step",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -88,14 +82,14 @@ class Selection:
         step: Step | None = None,
     ):
         self._reader: Reader | None = reader
-        self._ids = None if ids is None else _frozen(np.asarray(ids, U8))
-        self._scores = None if scores is None else _frozen(np.asarray(scores, F4))
+        self._ids = None if ids is None else _frozen(ids, U8)
+        self._scores = None if scores is None else _frozen(scores, F4)
         self.columns: dict[str, NDArray[Any]] = {}
         if columns:
             self.columns = {name: _frozen(np.asarray(x)) for name, x in columns.items()}
         self.question = question or Question()
         self.step = step
-        self._concepts: dict[int, Concept] = {}
+        self._kept: dict[int, bytes | Concept] = {}  # Hot records are decoded when asked for.
         self._bitmap: bitmaps.Bitmap | None = None
 
     @classmethod
@@ -125,10 +119,10 @@ class Selection:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __iter__(self) -> "Iterator[Row]":
+    def __iter__(self) -> Iterator[Row]:
         return (Row(self, i) for i in range(len(self)))
 
-    def __getitem__(self, row: int) -> "Row":
+    def __getitem__(self, row: int) -> Row:
         if not -len(self) <= row < len(self):
             raise IndexError(f"row {row} of a selection of {len(self)}")
         return Row(self, row % len(self))
@@ -195,14 +189,17 @@ class Selection:
     def timed(self, seconds: float) -> "Selection":
         """The same with the time that making it took."""
         if self.step is not None:
-            self.step = self.step._replace(seconds=seconds)
+            operator, source, parents, cost, _, partial, inputs, scale = self.step
+            self.step = Step(operator, source, parents, cost, seconds, partial, inputs, scale)
         return self
 
     # Reading.
 
     def concepts(self) -> list[Concept]:
         """The concept of every row, in order."""
-        return self._records(self.ids)
+        if not self._kept and len(self):
+            return self._open_reader().records(self.ids)
+        return [self.concept(row) for row in range(len(self))]
 
     @property
     def names(self) -> list[str]:
@@ -215,7 +212,7 @@ class Selection:
         at: Selection | None = self
         while at is not None and at.step is not None and row >= 0:
             columns = {name: column[row].item() for name, column in at.columns.items()}
-            id = at._records(at.ids[row : row + 1])[0].id
+            id = at.concept(row).id
             hops.append(Hop(at.step.operator, id, float(at.scores[row]), columns))
             row = -1 if at.step.parents is None else int(at.step.parents[row])
             at = at.step.source
@@ -284,16 +281,20 @@ class Selection:
         return self
 
     def _keep(self, nodes: Nodes) -> None:
-        numbers = nodes.tolist()
-        self._concepts.update(zip(numbers, self._records(nodes), strict=True))
-
-    def _records(self, nodes: Nodes) -> list[Concept]:
-        numbers = nodes.tolist()
-        kept = self._concepts
-        missing = [node for node in numbers if node not in kept]
+        missing = [node for node in nodes.tolist() if node not in self._kept]
         if missing:
-            kept = kept | dict(zip(missing, self._open_reader().records(missing), strict=True))
-        return [kept[node] for node in numbers]
+            self._kept.update(zip(missing, self._open_reader().unread(missing), strict=True))
+
+    def concept(self, row: int) -> Concept:
+        """The concept of a row."""
+        node = self.ids.item(row)
+        return self._of_kept(node) or self._open_reader().records((node,))[0]
+
+    def _of_kept(self, node: int) -> Concept | None:
+        found = self._kept.get(node)
+        if type(found) is bytes:
+            found = self._kept[node] = decode(node, found)
+        return cast("Concept | None", found)
 
     def _open_reader(self) -> Reader:
         if self._reader is None:
@@ -305,65 +306,6 @@ class Selection:
 
     def _repr_html_(self) -> str:
         return views.table(self)
-
-
-class Row:
-    """One row of a Selection: `.id .node .score .text .name .data .why`, the concept itself, and
-    what operators added: `row["hop"]` is the column's value.
-    """
-
-    __slots__ = ("_selection", "index")
-
-    def __init__(self, selection: Selection, index: int):
-        self._selection = selection
-        self.index = index
-
-    @property
-    def concept(self) -> Concept:
-        return self._selection._records(self._selection.ids[self.index : self.index + 1])[0]
-
-    def __getitem__(self, column: str) -> Any:
-        if column not in self._selection.columns:
-            raise NotFoundError(
-                f"no column {column!r}; known: {', '.join(self._selection.columns)}"
-            )
-        return self._selection.columns[column][self.index : self.index + 1].tolist()[0]
-
-    @property
-    def node(self) -> int:
-        return int(self._selection.ids[self.index])
-
-    @property
-    def score(self) -> float:
-        return float(self._selection.scores[self.index])
-
-    @property
-    def id(self) -> str:
-        return self.concept.id
-
-    @property
-    def text(self) -> str | None:
-        return self.concept.text
-
-    @property
-    def name(self) -> str | None:
-        return self.concept.name
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        return self.concept.data
-
-    @property
-    def why(self) -> str:
-        """Where this row came from, in one line."""
-        return "; ".join(map(str, self._selection.trail(self.index))) or "everything"
-
-    def _repr_svg_(self) -> str:
-        """Where this row came from, as a drawing."""
-        return views.drawing(self._selection.trail(self.index))
-
-    def __repr__(self) -> str:
-        return f"Row(id={self.id!r}, score={self.score:.4f}, text={_short(self.text)!r})"
 
 
 def require_question(question: Question, what: str) -> None:
@@ -382,16 +324,10 @@ def as_rows(selection: Selection, nodes: Nodes) -> NDArray[np.int64]:
     return np.where(selection.ids[rows] == nodes, rows, -1).astype(np.int64)
 
 
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
+def _frozen(array: NDArray[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
+    """The array read-only, and of a dtype: itself where it is, so that nothing is made for it."""
+    if not array.flags.writeable and array.dtype == (dtype or array.dtype):
+        return array
+    view = np.asarray(array, dtype).view()
     view.flags.writeable = False
     return view
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    if value == NONE:
-        return "-"
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."

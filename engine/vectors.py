@@ -5,7 +5,6 @@ have died stands in the catalog. `refresh` brings this process up to a Head; han
 snapshots of older heads stay right beside it.
 """
 
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from . import calibration
 from .bindings.columns import floats_for_c, real_numbers
-from .bindings.vectors import Cost, Vectors
+from .bindings.vectors import Vectors
 from .catalog import CatalogTransaction
 from .errors import CorruptError, InvalidError
 from .heads import Head, Manifest
@@ -25,8 +24,7 @@ from .indexing import VectorIndex
 Float32 = NDArray[np.float32]
 F4 = np.dtype(np.float32)
 
-THREADS = min(2, os.cpu_count() or 1)  # That share the queries of one call ...
-BATCH_QUERIES = 16  # ... if there are so many that starting a thread pays.
+WIDTHS_MAX = 256  # Pairs of k and recall whose beam width is remembered.
 
 
 def as_vectors(values: Any, dim: int | None, metric: str) -> Float32:
@@ -79,6 +77,7 @@ class VectorLog:
         )
         self.index = VectorIndex(self._opened, folder)
         self._deaths_seen = 0
+        self._widths: tuple[calibration.Curve, dict[tuple[int, float], int | None]] = ((), {})
         self._lock = threading.Lock()  # The core wants one thread at a time to change rows.
 
     @property
@@ -162,7 +161,7 @@ class VectorLog:
 
     def near(
         self,
-        queries: Float32,
+        query: Float32,
         *,
         k: int,
         ef: int | None,
@@ -171,26 +170,35 @@ class VectorLog:
         rows: int,
         commit: int,
         allowed: NDArray[np.uint64] | None,
-    ) -> tuple[NDArray[np.uint32], Float32, NDArray[np.uint32], Cost]:
-        """Nearest nodes of each query among rows below `rows` visible at `commit`.
+    ) -> tuple[NDArray[np.uint64], Float32, dict[str, int]]:
+        """Nodes nearest to a query (dim,) among rows below `rows` visible at `commit`.
 
         ef: beam width of the index; None takes the one that gave `recall` when it was measured,
         and scans all rows where none did or recall is 1.
-        Returns nodes (n, k), scores (n, k), how many of each row are filled (n,), and the cost.
+        Returns nodes (m,) and scores (m,), m up to k, read-only, and the cost.
         """
-        ef = ef or calibration.width(self.index.curve, k, recall)
+        ef = ef or self._width(k, recall)
         exact = exact or ef is None
-        return self._rows.near(
-            queries,
-            index=None if exact else self.index.current,
-            k=k,
-            ef=ef or k,
-            count=rows,
-            commit=commit,
-            exact=exact,
-            allowed=allowed,
-            threads=THREADS if len(queries) >= BATCH_QUERIES else 1,
-        )
+        index = None if exact else self.index.current
+        try:
+            return self._rows.near_one(
+                query, index, k, ef or k, count=rows, commit=commit, exact=exact, allowed=allowed
+            )
+        except InvalidError:
+            _finite(query[None])  # Says what is wrong with it.
+            raise
+
+    def _width(self, k: int, recall: float) -> int | None:
+        """calibration.width, looked up where it was asked for since the last generation."""
+        curve = self.index.curve
+        if self._widths[0] is not curve:
+            self._widths = curve, {}
+        known = self._widths[1]
+        if (k, recall) not in known:
+            if len(known) > WIDTHS_MAX:
+                known.clear()
+            known[k, recall] = calibration.width(curve, k, recall)
+        return known[k, recall]
 
     def check(self, rows: int) -> NDArray[np.uint32]:
         """Slots whose checksum fails among the first `rows`."""

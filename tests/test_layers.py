@@ -13,7 +13,7 @@ LAYERS = (
     "errors records layout plugins locking heads syncing environment mounts concepts",
     "bindings",
     "kernels hashing regular patterns",
-    "vectors associations extents text catalog tiers selection views spiking filters bitmaps"
+    "vectors associations extents text catalog tiers selection rows views spiking filters bitmaps"
     " coding facets bundle reading cutting coherence calibration indexing background checks drafts"
     " budgets embedders columns ledgers plasticity memories genomes blobs"
     " checkpoints connectomes blueprints rasters namespaces addressing"
@@ -21,7 +21,7 @@ LAYERS = (
     " questions naming chaining rules mining syncpoints",
     "logs manifests folding journal durability sizes",
     "directory",
-    "snapshot",
+    "snapshot nearness",
     "query results bounding adding linking changing learning transaction checking copying"
     " compacting repairing adjacency",
     "operators asking",

@@ -75,3 +75,37 @@ def test_few_allowed_nodes_lead_to_the_slots_of_each_snapshot(tmp_path: Path) ->
     assert scores() == mixed
     vectors.append(rows[:1], np.array([2**31], np.uint32), commit=3)  # Too large for a table.
     assert scores() == mixed
+
+
+def test_one_query_is_answered_as_in_a_batch(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((1200, 16), dtype=np.float32)
+    vectors = Vectors(str(tmp_path), bytes(16), 16, writable=True)
+    vectors.append(rows, np.arange(1200, dtype=np.uint32)[::-1].copy(), commit=1)
+    index = Hnsw.create(vectors)
+    index.extend(1000)
+    allowed = np.zeros(19, np.uint64)
+    allowed[3] = np.uint64(2**64 - 1)
+    for k in (0, 1, 2, 7, 8, 9, 63, 64, 65, 1200):
+        for mask in (None, allowed):
+            for exact in (False, True):
+                want = vectors.near(
+                    rows[:1], index=index, k=k, ef=64, exact=exact, allowed=mask, commit=1
+                )
+                ids, scores, cost = vectors.near_one(
+                    rows[0], index, k, 64, count=1200, commit=1, exact=exact, allowed=mask
+                )
+                assert ids.tolist() == want[0][0, : want[2][0]].tolist()
+                assert scores.tolist() == want[1][0, : want[2][0]].tolist()
+                assert cost == want[3]._asdict()
+                assert ids.dtype == np.uint64
+                assert not ids.flags.writeable
+                assert not scores.flags.writeable
+
+
+def test_one_query_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    vectors = Vectors(str(tmp_path), bytes(16), 4, writable=True)
+    vectors.append(np.eye(4, dtype=np.float32), np.arange(4, dtype=np.uint32), commit=1)
+    fitting = {"count": 4, "commit": 1, "exact": True, "allowed": None}
+    for query in (np.ones(3, np.float32), np.ones(4), np.float32([1, np.nan, 0, 0])):
+        with pytest.raises(InvalidError):
+            vectors.near_one(query, None, 2, 2, **fitting)

@@ -1,10 +1,13 @@
 """Selection: rows, provenance, views, life after its snapshot."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import quillian as ql
 from conftest import DIM
 from quillian import selection as module
+from quillian.layout import node_key
 
 
 def test_rows_give_id_score_text_name_and_why(atlas: ql.Store) -> None:
@@ -51,6 +54,30 @@ def test_selection_outlives_its_snapshot(atlas: ql.Store) -> None:
     assert found[0].text
     assert found.trail(0)
     assert found.to_dict()["id"] == [found[0].id]
+
+
+def test_rows_of_a_closed_store_are_as_they_were(path: Path) -> None:
+    with ql.open(path, embedder="none", hot_bytes=1_500) as store:  # Some of them are cold.
+        store.add_many([f"word {i}" for i in range(60)], ids=[f"c{i}" for i in range(60)])
+        store.add("word", id="last", data={"n": 1})
+        wanted = {concept.id: concept for concept in store.snapshot().concepts()}
+        assert store.stats()["tiers"]["cold"]
+        found = store.search("word", 61, method="words")
+        before = store.stats()["tiers"]["reads"]
+    assert before == 61
+    assert {row.id: row.concept for row in found} == wanted
+    assert found.concepts() == [wanted[id] for id in found.to_dict()["id"]]
+    assert {type(x) for x in found.concepts()} == {ql.Concept}
+
+
+def test_a_record_that_is_damaged_is_an_error_when_its_row_is_read(atlas: ql.Store) -> None:
+    with atlas._open_directory().catalog.begin(write=True) as txn:
+        key = node_key(0)
+        txn.put("concepts", key, (txn._get("concepts", key) or b"")[:-1] + b"!")
+        txn.commit()
+    found = atlas.run(ql.Near(5), about=np.eye(DIM)[0] + 0.1)
+    with pytest.raises(ql.CorruptError, match="concept number 0"):
+        _ = found[0].text
 
 
 def test_large_selection_says_what_to_do(atlas: ql.Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from quillian.text import (
     WordsState,
     WordView,
 )
+from quillian.text import view as view_module
 from words_model import VOCABULARY, Texts, bitmap, bm25, filled, index_at, reference_words, sentence
 
 
@@ -297,3 +298,17 @@ def test_old_snapshot_reads_its_tail_after_newer_ones(tmp_path: Path) -> None:
 def test_short_log_is_corrupt(tmp_path: Path) -> None:
     with pytest.raises(CorruptError, match="lacks entries 0 to 3"):
         index_at(tmp_path).view(WordsState((), 0, 3), lambda a, b: [1], lambda n: ["x"])
+
+
+def test_frequencies_that_are_forgotten_are_counted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_module, "COUNTS_MAX", 1)
+    texts = Texts()
+    for node in range(6):
+        texts.put(node, f"all n{node} m{node % 2}")
+    view = texts.view(index_at(tmp_path), WordsState())
+    for _ in range(2):
+        assert view.frequencies(["all", "n3", "none"]).tolist() == [6, 1, 0]
+        assert view.frequencies(["m1", "n3"]).tolist() == [3, 1]
+    assert len(view._counts) <= 2

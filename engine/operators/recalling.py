@@ -27,7 +27,7 @@ class Recall(Operator[Snapshot]):
     nothing to go by, and the rows stand as they are.  Scores: in [0, 1], the share `search` of the
     rows' own scaled score, the rest by rank.  bridge: share of a last step: from each of the
     `passages` best, to the names in its sentence that is most like the question; 0, the
-    default: no such step, as its gain on other questions is within noise (bench/notes/reasoning.md).
+    default: no such step, its gain on other questions being noise (bench/notes/reasoning.md).
     Source: Gutierrez et al. 2024 (HippoRAG), here without a model at indexing.
     """
 

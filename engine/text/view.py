@@ -28,6 +28,7 @@ UInt32 = NDArray[np.uint32]
 UInt64 = NDArray[np.uint64]
 Int64 = NDArray[np.int64]
 
+COUNTS_MAX = 65_536  # Words whose frequencies are remembered.
 MODES = {"any": ANY, "all": ALL, "phrase": PHRASE}
 
 
@@ -111,14 +112,17 @@ class WordView:
         return np.array(self._held_by(words), np.int64)
 
     def _held_by(self, words: Sequence[str]) -> list[int]:
-        new = [word for word in words if word not in self._counts]
+        if len(self._counts) > COUNTS_MAX:
+            self._counts = {}
+        known = self._counts  # Another thread may start anew meanwhile.
+        new = [word for word in words if word not in known]
         if new:
             packed = [word.encode("utf-8", "surrogatepass") for word in new]
             counts = np.array([len(self._tail.postings(w, self._part)[0]) for w in new])
             for layer in self._layers:
                 counts += layer.segment.frequencies(packed, layer.dead)
-            self._counts.update(zip(new, counts.tolist(), strict=True))
-        return [self._counts[word] for word in words]
+            known.update(zip(new, counts.tolist(), strict=True))
+        return [known[word] for word in words]
 
     def search(
         self,
