@@ -61,6 +61,13 @@ class Graph:
         check(lib.ql_graph_flush(self.handle, commit, log_bytes), "write the batch of edges")
         return int(log_bytes[0])
 
+    def written(self, offset: int, size: int) -> bytes:
+        """Bytes of the log's file, of what was flushed too."""
+        content = bytearray(size)
+        into = ffi.from_buffer(content)
+        check(lib.ql_graph_written(self.handle, offset, size, into), f"read {size} bytes of a log")
+        return bytes(content)
+
     def sync(self) -> None:
         """Make what was flushed durable."""
         check(lib.ql_graph_sync(self.handle), "sync the graph's log")

@@ -105,6 +105,19 @@ class Vectors:
         check(status, f"append {len(rows)} rows")
         return int(first[0])
 
+    def written(self, first: int, count: int, sizes: tuple[int, int]) -> tuple[bytes, bytes]:
+        """What the files hold of `count` slots from `first` on: their rows, and their entries.
+
+        sizes: the bytes of one row and of one entry there.
+        """
+        parts = bytearray(count * sizes[0]), bytearray(count * sizes[1])
+        rows, slots = map(ffi.from_buffer, parts)
+        status = lib.ql_vectors_written(
+            self.handle, first, count, rows, len(rows), slots, len(slots)
+        )
+        check(status, f"read {count} slots of {sizes} bytes from {first} on")
+        return bytes(parts[0]), bytes(parts[1])
+
     def sync(self) -> None:
         """Make what was appended durable: one fdatasync per file touched since the last."""
         check(lib.ql_vectors_sync(self.handle), "sync vectors")

@@ -312,6 +312,11 @@ int ql_graph_flush(ql_graph *graph, uint64_t commit, uint64_t *log_bytes)
     return status;
 }
 
+int ql_graph_written(const ql_graph *graph, uint64_t offset, size_t size_bytes, void *bytes)
+{
+    return ql_file_read(graph->log.fd, bytes, size_bytes, offset);
+}
+
 int ql_graph_sync(ql_graph *graph)
 {
     if (!graph->writable) return QL_E_READONLY;

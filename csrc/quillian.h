@@ -111,6 +111,10 @@ int ql_vectors_truncate(ql_vectors *vectors, uint32_t count);
 int ql_vectors_retire(ql_vectors *vectors, const uint32_t *slots, uint32_t n, uint64_t commit);
 int ql_vectors_read(const ql_vectors *vectors, const uint32_t *slots, uint32_t n, float *rows);
 int ql_vectors_nodes(const ql_vectors *vectors, const uint32_t *slots, uint32_t n, uint32_t *nodes);
+/* The bytes of slots [first, first + n) as the files hold them: rows at their stride, entries. The
+ * sizes of both must be those of n slots. */
+int ql_vectors_written(const ql_vectors *vectors, uint32_t first, uint32_t n, void *rows,
+                       size_t rows_bytes, void *entries, size_t entries_bytes);
 /* Verify crc32c of rows [from, until); up to capacity bad slots are listed, all are counted. */
 int ql_vectors_check(const ql_vectors *vectors, uint32_t from, uint32_t until, uint32_t *bad,
                      uint32_t capacity, uint32_t *bad_count);
@@ -190,6 +194,8 @@ void ql_graph_close(ql_graph *graph); /* views must be released before */
 int ql_graph_append(ql_graph *graph, const ql_edge *records, uint64_t n);
 /* write the batch after the committed log; no sync */
 int ql_graph_flush(ql_graph *graph, uint64_t commit, uint64_t *log_bytes);
+/* Bytes of the log's file, flushed ones too. */
+int ql_graph_written(const ql_graph *graph, uint64_t offset, size_t size_bytes, void *bytes);
 int ql_graph_sync(ql_graph *graph);
 int ql_graph_publish(ql_graph *graph); /* the flushed batch is committed */
 int ql_graph_abort(ql_graph *graph);   /* drop the pending batch, flushed or not */

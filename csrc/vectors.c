@@ -520,6 +520,19 @@ int ql_vectors_nodes(const ql_vectors *vectors, const uint32_t *slots, uint32_t 
     return QL_OK;
 }
 
+int ql_vectors_written(const ql_vectors *vectors, uint32_t first, uint32_t n, void *rows,
+                       size_t rows_bytes, void *entries, size_t entries_bytes)
+{
+    uint32_t count = ql_vectors_count(vectors);
+
+    if (first > count || n > count - first) return QL_E_INVALID;
+    if (rows_bytes != n * vectors->stride || entries_bytes != n * sizeof *vectors->metas)
+        return QL_E_INVALID;
+    memcpy(rows, row_at(vectors, first), rows_bytes);
+    memcpy(entries, vectors->metas + first, entries_bytes);
+    return QL_OK;
+}
+
 int ql_vectors_check(const ql_vectors *vectors, uint32_t from, uint32_t until, uint32_t *bad,
                      uint32_t capacity, uint32_t *bad_count)
 {

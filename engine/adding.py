@@ -1,21 +1,36 @@
 """Adding: what a transaction does to concepts."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import checks, facets, namespaces
 from .bindings.limits import CONCEPTS_MAX
-from .drafts import drafts, fill_vectors
+from .drafts import draft, drafts, fill_vectors
 from .errors import ConflictError, InvalidError, LimitError
 from .indexing import Progress
 from .records import Concept, Draft, Time
 from .selection import Float32, Nodes
 from .snapshot import Snapshot
 from .text import records as text_records
+
+
+class _Change:
+    """Around a change: an error breaks the transaction. A class, as generators take 2 us."""
+
+    __slots__ = ("_txn",)
+
+    def __init__(self, txn: "Adding"):
+        self._txn = txn
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is not None:
+            self._txn._broken = True
 
 
 class Adding(Snapshot):
@@ -25,14 +40,9 @@ class Adding(Snapshot):
     _texts: dict[int, str | None]  # Words of nodes that changed.
     _broken: bool  # A change failed half-way: only to be aborted.
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _changing(self) -> "_Change":
         """Around a change of several steps, behind all checks: a half of it must not commit."""
-        try:
-            yield
-        except BaseException:
-            self._broken = True
-            raise
+        return _Change(self)
 
     def _changed(self) -> None:
         """Caches of the view are stale."""
@@ -67,17 +77,13 @@ class Adding(Snapshot):
         on_conflict: what to do when the id exists: "error", "skip" (keep the old), "replace" (all
         fields; node and associations stay) or "merge" (only given fields; data keys united).
         """
-        columns = {
-            "texts": text, "ids": id, "names": name, "sources": source, "kinds": kind, "data": data,
-            "since": since, "until": until,
-        }  # fmt: skip
-        row = drafts(
-            1, namespaces=checks.unless(namespace, ""), aliases=checks.unless(aliases, ()),
-            strengths=checks.unless(strength, 1.0), confidences=checks.unless(confidence, 1.0),
-            **{key: [value] for key, value in columns.items() if value is not None},
+        row = draft(
+            text=text, id=id, name=name, aliases=aliases, source=source, kind=kind, data=data,
+            since=since, until=until, strength=strength, confidence=confidence, namespace=namespace,
         )  # fmt: skip
-        vectors = None if vector is None else [vector]
-        return int(self._add(row, vectors, checks.on_conflict(on_conflict), None)[0])
+        vectors = None if vector is None else checks.one_row(vector)
+        self._add([row], vectors, checks.on_conflict(on_conflict), None)
+        return row.node
 
     def add_many(
         self,
@@ -121,21 +127,22 @@ class Adding(Snapshot):
         )  # fmt: skip
         if vectors is not None and len(vectors) != n:
             raise InvalidError(f"want {n} vectors, got {len(vectors)}")
-        return self._add(rows, vectors, checks.on_conflict(on_conflict), progress)
+        self._add(rows, vectors, checks.on_conflict(on_conflict), progress)
+        return np.array([row.node for row in rows], dtype=np.uint64)
 
     def _add(
         self, rows: list[Draft], vectors: Any, on_conflict: str, progress: Progress | None
-    ) -> Nodes:
+    ) -> None:
         start = self._head.next_node
         if start + len(rows) > CONCEPTS_MAX:
             raise LimitError(f"a store holds at most {CONCEPTS_MAX} concepts")
-        wanted = {row.namespace for row in rows}
-        namespaces.check_count(len(wanted | set(self.namespace_numbers())))
+        namespaces.check_count(
+            len({row.namespace for row in rows} | self.namespace_numbers().keys())
+        )
         new, changed = self._resolve(rows, on_conflict)
         matrix = fill_vectors(new + changed, vectors, self, progress)
         with self._changing():
             self._write(new, changed, matrix, on_conflict)
-        return np.array([row.node for row in rows], dtype=np.uint64)
 
     def _write(
         self, new: list[Draft], changed: list[Draft], matrix: Float32 | None, on_conflict: str
@@ -147,12 +154,13 @@ class Adding(Snapshot):
             row.created_ns = now
         settled = [self._settle(row, on_conflict, now) for row in changed]
         self._catalog.add_concepts(new)
-        self._catalog.put_concepts(settled)
+        if settled:
+            self._catalog.put_concepts(settled)
         self._put_ids(new)
         every: list[Draft | Concept] = [*new, *settled]
-        self._catalog.put_names(
-            (name, row.node) for row in every for name in (row.name, *row.aliases) if name
-        )
+        named = [(name, row.node) for row in every for name in (row.name, *row.aliases) if name]
+        if named:
+            self._catalog.put_names(named)
         self._head = self._head._replace(
             next_node=self._head.next_node + len(new),
             concepts=self._head.concepts + len(new),
@@ -163,9 +171,9 @@ class Adding(Snapshot):
 
     def _note_words(self, added: Sequence[Draft], settled: Sequence[Concept]) -> None:
         """The words of settled concepts may be others than before, and added ones may have some."""
-        words = {row.node: text_records.words_of(row) for row in added}
-        words = {node: text for node, text in words.items() if text is not None}
-        words |= {concept.node: text_records.words_of(concept) for concept in settled}
+        read = text_records.words_of
+        words = {row.node: words for row in added if (words := read(row)) is not None}
+        words |= {concept.node: read(concept) for concept in settled}
         self._texts.update(words)
         self._head = text_records.note(self._catalog, self._head, list(words))
 
@@ -228,11 +236,14 @@ class Adding(Snapshot):
     def _put_ids(self, rows: list[Draft]) -> None:
         """Write the ids of new rows; namespaces are made where they are new."""
         known = self.namespace_numbers()
-        for name in dict.fromkeys(row.namespace for row in rows):
+        by_name: dict[str, dict[str, int]] = {}
+        for row in rows:
+            by_name.setdefault(row.namespace, {})[row.id] = row.node
+        for name, nodes in by_name.items():
             if name not in known:
-                known[name] = namespaces.make(self._catalog, name, known)
-            mine = [row for row in rows if row.namespace == name]
-            self._catalog.put_ids([x.id for x in mine], [x.node for x in mine], known[name])
+                number = namespaces.make(self._catalog, name, known)
+                known = self._namespaces = {**known, name: number}  # What others know stays.
+            self._catalog.put_ids(nodes.keys(), nodes.values(), known[name])
 
     def _settle(self, row: Draft, on_conflict: str, now: int) -> Concept:
         """The record that an existing concept becomes; what a row replaces of it is retired."""
@@ -253,8 +264,8 @@ class Adding(Snapshot):
     def _append_rows(self, rows: list[Draft], matrix: Float32) -> None:
         """Append the vectors of rows to the log; the rows note their slots."""
         owners = np.array([row.node for row in rows], dtype=np.uint32)
-        order = np.array([row.vector for row in rows])
-        if not np.array_equal(order, np.arange(len(matrix))):
+        order = [row.vector for row in rows]
+        if order != list(range(len(matrix))):
             matrix = matrix[order]
         first = self._logs.vectors().append(matrix, owners, self._head.commit)
         for slot, row in enumerate(rows, first):

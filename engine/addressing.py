@@ -47,9 +47,10 @@ class Addressing:
     def existing(self, key: Key) -> int:
         """The node number of a concept that exists; NotFoundError if there is none."""
         node = self.node(key)
-        if not 0 <= node < self._head.next_node or not self._catalog.has(node):
-            raise NotFoundError(f"there is no concept {key!r}")
-        return node
+        named = isinstance(key, str | tuple)  # An id stands for a concept that there is.
+        if named or (0 <= node < self._head.next_node and self._catalog.has(node)):
+            return node
+        raise NotFoundError(f"there is no concept {key!r}")
 
     def __contains__(self, key: Key) -> bool:
         if isinstance(key, str | tuple):

@@ -100,6 +100,10 @@ class AssociationLog:
         """Write the pending batch behind the committed log; returns the new length in bytes."""
         return self._graph.flush(commit)
 
+    def written(self, offset: int, size: int) -> bytes:
+        """Bytes of the log, of what was flushed too."""
+        return self._graph.written(offset, size)
+
     def sync(self) -> None:
         self._graph.sync()
 

@@ -10,18 +10,17 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
 from . import environment
-from .concepts import ConceptTable
+from .edges import EdgeTable, Found
 from .environment import lmdb_errors, translated
 from .errors import ClosedError, CorruptError
 from .heads import Head, Manifest, read
@@ -30,7 +29,6 @@ from .layout import (
     STORE_KEY,
     TABLES,
     commit_key,
-    edge_key,
     id_key,
     id_keys,
     name_key,
@@ -40,8 +38,12 @@ from .layout import (
     unseal,
 )
 
-EdgeKey = tuple[int, int, int]
-"""(source node, type number, target node)."""
+
+class Known(NamedTuple):
+    """What this process has read of small tables as one LMDB transaction left them."""
+
+    number: int
+    found: dict[str | bytes, Any]
 
 
 class Catalog:
@@ -53,7 +55,7 @@ class Catalog:
         self.synced = synced  # Whether commits wait for the disk; if not, see durability.py.
         self._switching = threading.Lock()  # Held while the environment is exchanged.
         self._lock_file: int | None = None  # See shrink.
-        self.head_read: tuple[bytes, Head] = (b"", Head())  # The last one, and what it was read of.
+        self.known = Known(-1, {})  # Of the newest state that was looked at.
         with lmdb_errors(f"open {path}"):
             self._env = self._opened()
             _open_catalogs.add(self)
@@ -63,19 +65,20 @@ class Catalog:
         """A consistent view of all tables; to write, the caller must hold the writer's lock."""
         with self._switching:
             try:
-                return CatalogTransaction(self, self._env.begin(write=write))
+                return CatalogTransaction(self, self._env.begin(write=write), write=write)
             except lmdb.Error as error:
                 if not isinstance(error, lmdb.PanicError) or self._has_open():
                     raise translated(error, "begin a transaction") from error
             with lmdb_errors("begin a transaction"):  # It could not write its meta page.
                 self._env.close()
                 self._env = self._opened()
-                return CatalogTransaction(self, self._env.begin(write=write))
+                return CatalogTransaction(self, self._env.begin(write=write), write=write)
 
     def _has_open(self) -> bool:
         return any(txn._catalog is self for txn in _still_open())
 
     def _opened(self) -> lmdb.Environment:
+        self.known = Known(-1, {})  # A file written anew counts its transactions anew.
         return environment.open_environment(self.path, read_only=self.read_only, synced=self.synced)
 
     def sync(self) -> None:
@@ -160,13 +163,16 @@ class Catalog:
             self._lock_file = None
 
 
-class CatalogTransaction(ConceptTable):
+class CatalogTransaction(EdgeTable):
     """One LMDB transaction over all tables. Not shared between threads when writing."""
 
-    def __init__(self, catalog: Catalog, txn: lmdb.Transaction):
+    def __init__(self, catalog: Catalog, txn: lmdb.Transaction, *, write: bool = False):
         self._catalog = catalog
         self._txn: lmdb.Transaction | None = txn
         self._dictionaries: dict[int, bytes] = {}
+        self._found_at = int(txn.id()) - write  # LMDB's number of the commit that it builds on.
+        self._written: set[str | bytes] = set()  # Tables, and keys of "store".
+        self._new_head: Head | None = None
         self.changed: set[int] = set()
         self.began = time.monotonic()
         self._entry = weakref.ref(self, _open_transactions.discard)
@@ -211,12 +217,35 @@ class CatalogTransaction(ConceptTable):
         On failure nothing of it happened.
         """
         txn = self.txn
+        number = self.number
         try:
             with lmdb_errors("commit"):
                 txn.commit()
         finally:
             self._txn = None
             _open_transactions.discard(self._entry)
+        if self._new_head is not None:  # Of what it did not write, what was known stays right.
+            found = self._found()
+            kept = {what: found[what] for what in found.keys() - self._written}
+            self._catalog.known = Known(number, {**kept, HEAD_KEY: self._new_head})
+
+    def known(self, what: str | bytes, read: Callable[[], Found]) -> Found:
+        """What `read` makes of a table, or of one key of "store": made once for every state.
+
+        All who ask share it, so it is not to be changed.
+        """
+        if what in self._written:
+            return read()
+        found = self._found()
+        if what not in found:
+            found[what] = read()
+        return cast("Found", found[what])
+
+    def _found(self) -> dict[str | bytes, Any]:
+        known = self._catalog.known
+        if known.number < self._found_at:
+            known = self._catalog.known = Known(self._found_at, {})
+        return known.found if known.number == self._found_at else {}
 
     def _get(self, table: str, key: bytes) -> bytes | None:
         try:
@@ -226,6 +255,7 @@ class CatalogTransaction(ConceptTable):
 
     def put(self, table: str, key: bytes, value: bytes) -> None:
         """Write one sealed value."""
+        self._written.add(key if table == "store" else table)
         with lmdb_errors(f"write {table}"):
             self.txn.put(TABLES[table] + key, value)
 
@@ -233,12 +263,14 @@ class CatalogTransaction(ConceptTable):
         self, table: str, items: Iterable[tuple[bytes, bytes]], *, append: bool = False
     ) -> None:
         prefix = TABLES[table]
+        self._written.add(table)
         with lmdb_errors(f"write {table}"):
             pairs = [(prefix + key, value) for key, value in items]
             self.txn.cursor().putmulti(pairs, append=append)
 
     def delete(self, table: str, key: bytes) -> bool:
         """Remove one value; whether there was one."""
+        self._written.add(key if table == "store" else table)
         with lmdb_errors(f"write {table}"):
             return bool(self.txn.delete(TABLES[table] + key))
 
@@ -253,10 +285,6 @@ class CatalogTransaction(ConceptTable):
                         return
                     yield key[1:], value
 
-    def is_empty(self, table: str) -> bool:
-        """Whether a table has no entries."""
-        return next(self.items(table), None) is None
-
     # The store and its head.
 
     def manifest(self) -> Manifest | None:
@@ -269,15 +297,14 @@ class CatalogTransaction(ConceptTable):
 
     def head(self) -> Head:
         """What the last commit made visible."""
+        return self.known(HEAD_KEY, self._read_head)
+
+    def _read_head(self) -> Head:
         value = self._get("store", HEAD_KEY)
-        if value is None:
-            return Head()
-        known = self._catalog.head_read
-        if known[0] != value:  # A snapshot of what another one saw decodes nothing.
-            known = self._catalog.head_read = value, read(Head, HEAD_KEY, value)
-        return known[1]
+        return Head() if value is None else read(Head, HEAD_KEY, value)
 
     def put_head(self, head: Head) -> None:
+        self._new_head = head
         self.put("store", HEAD_KEY, seal(HEAD_KEY, head._asdict()))
 
     # Ids and names.
@@ -331,35 +358,6 @@ class CatalogTransaction(ConceptTable):
 
     def delete_name(self, name: str, node: int) -> None:
         self.delete("names", name_key(name) + node_key(node))
-
-    # Associations: their types, and what the log does not hold of them.
-
-    def types(self) -> dict[str, int]:
-        """Number of every association type by name."""
-        found = list(self.items("types"))
-        try:
-            return {key.decode(): int.from_bytes(value, "big") for key, value in found}
-        except UnicodeDecodeError as error:
-            raise CorruptError(f"the name of an association type is damaged: {error}") from error
-
-    def put_type(self, name: str, number: int) -> None:
-        self.put("types", name.encode(), number.to_bytes(2, "big"))
-
-    def edge(self, key: EdgeKey) -> dict[str, Any]:
-        """What the log does not hold of an association; {} when all is at its default."""
-        packed = edge_key(*key)
-        value = self._get("edges", packed)
-        if value is None:
-            return {}
-        content: dict[str, Any] = unseal(packed, value, f"the data of association {key}")
-        return content
-
-    def put_edges(self, items: Iterable[tuple[EdgeKey, dict[str, Any]]]) -> None:
-        packed = sorted(((edge_key(*key), content) for key, content in items), key=itemgetter(0))
-        self._put_many("edges", ((key, seal(key, content)) for key, content in packed))
-
-    def delete_edge(self, key: EdgeKey) -> None:
-        self.delete("edges", edge_key(*key))
 
     # Deaths of vector slots.
 

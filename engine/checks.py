@@ -206,11 +206,6 @@ def interval(since: int | None, until: int | None) -> None:
         raise InvalidError(f"want since <= until, got since={since} until={until}")
 
 
-def unless(value: Any, default: object) -> list[Any] | None:
-    """A column of one value; None where it is the default, which needs no check."""
-    return None if type(value) is type(default) and value == default else [value]
-
-
 def on_conflict(value: str) -> str:
     """One of error, skip, replace, merge."""
     if value not in CONFLICTS:
@@ -226,6 +221,11 @@ def column(values: Any, n: int, what: str) -> list[Any]:
     if len(found) != n:
         raise InvalidError(f"want {n} {what}, got {len(found)}")
     return found
+
+
+def one_row(value: Any) -> Any:
+    """One vector as the only row of what `rows` gives."""
+    return value[None] if type(value) is np.ndarray else [value]
 
 
 def rows(values: Any) -> Any:

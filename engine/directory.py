@@ -19,7 +19,7 @@ from .background import Indexer
 from .bitmaps import Kept
 from .catalog import Catalog, CatalogTransaction
 from .durability import Durability, lazy
-from .errors import CorruptError, LockTimeout, NotFoundError, ReadOnlyError, StorageError
+from .errors import CorruptError, LockTimeout, NotFoundError, ReadOnlyError
 from .heads import Head, Manifest
 from .indexing import Progress, VectorIndex, drop_orphans
 from .layout import CATALOG, SYNC_POINTS, WORDS, WRITER_LOCK, generation_of
@@ -27,7 +27,7 @@ from .locking import WriterLock
 from .logs import Logs
 from .manifests import check_dim, checked, refuse_orphans
 from .mounts import refuse_network
-from .syncing import remove, sync
+from .syncing import make_folder, remove
 from .syncpoints import SyncPoints, recover
 from .text import WordIndex
 from .tiers import Tiers
@@ -130,7 +130,7 @@ class Directory:
                     raise NotFoundError(
                         f"there is no store at {path}; open it for writing to create it"
                     )
-                _make_folder(real)
+                make_folder(real)
             shared = cls._open.get(real)
             if shared is None or (shared.read_only and not read_only):
                 only = read_only and not os.access(real, os.W_OK)
@@ -288,15 +288,25 @@ class Directory:
             self.writer.release()
 
     def publish(
-        self, txn: CatalogTransaction, *, linked: bool = False, folded: AssociationLog | None = None
+        self,
+        txn: CatalogTransaction,
+        head: Head | None = None,
+        *,
+        linked: bool = False,
+        folded: AssociationLog | None = None,
     ) -> None:
-        """The commit point. No snapshot may replay the log between LMDB's commit and ours."""
+        """The commit point. No snapshot may replay the log between LMDB's commit and ours.
+
+        head: what the commit makes visible, where this process wrote all that is new in the logs.
+        """
         with self._lock:
             self.durability.commit(txn)
             if folded is not None:
                 self.logs.associations = folded
             elif linked:
                 self.logs.associations.publish()
+            if head is not None and self._seen == head.commit - 1:
+                self._seen = head.commit  # Its rows, deaths and records are here already.
 
     def index(
         self,
@@ -377,14 +387,6 @@ class Directory:
             progress=progress,
             stopped=lambda: self._indexer.is_stopping,
         )
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        sync(path.parent)
-    except OSError as error:
-        raise StorageError(error.errno, f"could not create {path}: {error.strerror}") from error
 
 
 def _after_fork() -> None:

@@ -57,6 +57,41 @@ def drafts(
     return rows
 
 
+def draft(
+    *,
+    text: Any,
+    id: Any,
+    name: Any,
+    aliases: Any,
+    source: Any,
+    kind: Any,
+    data: Any,
+    since: Any,
+    until: Any,
+    strength: Any,
+    confidence: Any,
+    namespace: Any,
+) -> Draft:
+    """One checked draft: as the first of `drafts`, in a fifth of the time."""
+    row = Draft(
+        0,
+        "" if id is None else checks.name(id, "id"),
+        checks.text(text),
+        None if name is None else checks.name(name, "name"),
+        checks.aliases(aliases) if aliases != () else (),
+        None if source is None else checks.name(source, "source"),
+        None if kind is None else checks.name(kind, "kind"),
+        checks.data(data),
+        to_ns(since),
+        to_ns(until),
+        checks.strength(strength),
+        checks.confidence(confidence),
+        checks.namespace(namespace) if namespace != "" else "",
+    )
+    checks.interval(row.since, row.until)
+    return row
+
+
 def _fill(
     rows: list[Draft],
     name: str,

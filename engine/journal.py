@@ -38,6 +38,7 @@ from .layout import (
     unseal,
     vectors_name,
 )
+from .logs import Logs
 
 COMMIT_BYTES_MAX = 1 << 16  # Of one commit: beyond, writing twice costs more than syncing.
 JOURNAL_BYTES_MAX = 1 << 20  # Of all entries: what the first open after a power loss may write.
@@ -51,25 +52,24 @@ class Piece(NamedTuple):
     content: bytes
 
 
-def keep(txn: CatalogTransaction, folder: Path, dim: int | None, old: Head, new: Head) -> Head:
+def keep(txn: CatalogTransaction, logs: Logs, dim: int | None, old: Head, new: Head) -> Head:
     """Put what the commit from `old` to `new` wrote to the logs into its transaction.
 
     Returns the new head; unchanged, with no entry, if the logs are to be synced instead.
     """
-    sizes = _sizes(dim, old, new)
-    total = sum(size for _, _, size in sizes)
+    count, begin = new.rows - old.rows, max(old.log_bytes, LOG_HEADER_BYTES)
+    linked = new.log_bytes - begin if new.log_bytes != old.log_bytes else 0
+    total = count * (stride(dim or 0) + SLOT_BYTES) + linked
     if not 0 < total <= COMMIT_BYTES_MAX:
         return new
-    rows = old.rows % SEGMENT_SLOTS
-    begins = new.rows != old.rows and (rows == 0 or rows + new.rows - old.rows > SEGMENT_SLOTS)
+    place = old.rows % SEGMENT_SLOTS
+    begins = count and (place == 0 or place + count > SEGMENT_SLOTS)
     if begins or new.fold != old.fold or (new.log_bytes != old.log_bytes and old.log_bytes == 0):
         return new
-    read = {name: (offset, _read(folder / name, offset, size)) for name, offset, size in sizes}
-    entry: list[object] = [new.generation, new.fold, old.rows, b"", b"", old.log_bytes, b""]
-    for part, name in enumerate(_names(new, old.rows)):
-        if name in read:
-            entry[(3, 4, 6)[part]] = read[name][1]
+    rows, slots = logs.vectors().written(old.rows, count) if count else (b"", b"")
+    log = logs.associations.written(begin, linked) if linked else b""
     key = commit_key(new.commit)
+    entry = new.generation, new.fold, old.rows, rows, slots, old.log_bytes, log
     txn.put("journal", key, seal(key, entry))
     return new._replace(journal_bytes=new.journal_bytes + total)
 
@@ -78,21 +78,6 @@ def _names(head: Head, row: int) -> tuple[str, str, str]:
     vectors = vectors_name(head.generation)
     rows, slots = segment_names(row // SEGMENT_SLOTS)
     return f"{vectors}/{rows}", f"{vectors}/{slots}", graph_name(head.generation, head.fold)
-
-
-def _sizes(dim: int | None, old: Head, new: Head) -> list[tuple[str, int, int]]:
-    """(file, offset, bytes) of what lies between two heads of one generation."""
-    rows, slots, log = _names(new, old.rows)
-    count, place = new.rows - old.rows, old.rows % SEGMENT_SLOTS
-    found = []
-    if count:
-        size = stride(dim or 0)
-        found.append((rows, ROWS_HEADER_BYTES + place * size, count * size))
-        found.append((slots, ROWS_HEADER_BYTES + place * SLOT_BYTES, count * SLOT_BYTES))
-    if new.log_bytes != old.log_bytes:
-        start = max(old.log_bytes, LOG_HEADER_BYTES)
-        found.append((log, start, new.log_bytes - start))
-    return found
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:

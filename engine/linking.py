@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from . import checks, folding, namespaces
 from .adding import Adding
 from .associations import records, removals
-from .bindings.graph import Edges
+from .bindings.graph import EDGE, Edges
 from .bindings.limits import EDGE_DATA, TYPE_BYTES_MAX, TYPES_MAX
 from .errors import InvalidError, LimitError, NotFoundError
 from .records import Concept, Time, to_ns
@@ -47,12 +47,22 @@ class Linking(Adding):
         checks.interval(content["since"], content["until"])
         content["origin"] = checks.optional_name(origin, "origin")
         content["data"] = checks.data(data) or None
+        belief = checks.confidence(confidence)
+        content["confidence"] = None if belief == 1 else belief
         content = {key: value for key, value in content.items() if value is not None}
-        self.link_many(
-            [source], [target], type,
-            weights=checks.unless(weight, 1.0), confidences=checks.unless(confidence, 1.0),
-            create=create, _content=content,
-        )  # fmt: skip
+        weight = checks.weight(weight)
+        if type not in self.type_numbers():
+            self._check_types([type])
+        if create:
+            self._create_missing([[source], [target]])
+        start, end = self.existing(source), self.existing(target)
+        with self._changing():
+            if type not in self.type_numbers():
+                self._numbers_of_types([type])
+            edges = np.array([(start, end, self.type_numbers()[type], 0, weight)], EDGE)
+            if content or self._catalog.has_edges():
+                self._put_contents(edges, [content])
+            self._append(edges)
 
     def link_many(
         self,
@@ -63,7 +73,6 @@ class Linking(Adding):
         weights: Any = None,
         confidences: Any = None,
         create: bool = False,
-        _content: Mapping[str, Any] | None = None,
     ) -> int:
         """Set n associations from columns; returns n.
 
@@ -83,11 +92,9 @@ class Linking(Adding):
         source, target = (self._ends(column) for column in columns)
         with self._changing():
             edges = records(source, target, self._numbers_of_types(names), weight)
-            if _content or confidence or not self._catalog.is_empty("edges"):
-                contents = [dict(_content or {}) for _ in range(n)]
-                for content, belief in zip(contents, confidence or (), strict=False):
-                    if belief != 1:
-                        content["confidence"] = belief
+            if confidence or self._catalog.has_edges():
+                beliefs = confidence or [1.0] * n
+                contents = [{} if belief == 1 else {"confidence": belief} for belief in beliefs]
                 self._put_contents(edges, contents)
             self._append(edges)
         return n
@@ -147,7 +154,7 @@ class Linking(Adding):
                 continue
             number = len(known)
             self._catalog.put_type(name, number)
-            known[name] = number
+            known = self._types = {**known, name: number}  # What others know stays.
             self._type_names[number] = name
         if len(set(names)) == 1:
             return np.full(len(names), known[names[0]], dtype=np.uint16)
@@ -210,7 +217,7 @@ class Linking(Adding):
                 self.forget(node)
             if number:
                 self._catalog.delete("namespaces", name.encode())
-                del self.namespace_numbers()[name]
+                self._namespaces = {x: n for x, n in self.namespace_numbers().items() if x != name}
         return len(nodes)
 
     def _remove_concept(self, concept: Concept, edges: Edges) -> None:

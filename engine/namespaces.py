@@ -18,7 +18,11 @@ DEFAULT = ""
 
 
 def numbers(txn: CatalogTransaction) -> dict[str, int]:
-    """Number of every namespace by name."""
+    """Number of every namespace by name; not to be changed."""
+    return txn.known("namespaces", lambda: _read_numbers(txn))
+
+
+def _read_numbers(txn: CatalogTransaction) -> dict[str, int]:
     found = {DEFAULT: 0}
     for key, value in txn.items("namespaces"):
         if len(value) != 2:

@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+from .errors import StorageError
+
 
 def sync(path: Path) -> None:
     """Make a file's content, or a folder's names, durable."""
@@ -20,3 +22,12 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it; its name is durable then."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        sync(path.parent)
+    except OSError as error:
+        raise StorageError(error.errno, f"could not create {path}: {error.strerror}") from error

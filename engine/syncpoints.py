@@ -94,6 +94,7 @@ class SyncPoints:
     def __init__(self, path: Path, *, read_only: bool):
         self._file = -1
         self._thread = threading.Lock()
+        self._known = b"", SyncPoint()  # What was read last, and what it says.
         if not read_only:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         elif path.exists():
@@ -115,7 +116,11 @@ class SyncPoints:
         if self._file < 0:
             return SyncPoint()
         content = os.pread(self._file, SLOT + RECORD.size + 4, 0)
-        return max(_unpacked(content[:SLOT]), _unpacked(content[SLOT:]), key=lambda x: x.sequence)
+        known = self._known
+        if content != known[0]:  # Every commit looks, and seldom something has changed.
+            slots = _unpacked(content[:SLOT]), _unpacked(content[SLOT:])
+            known = self._known = content, max(slots, key=lambda point: point.sequence)
+        return known[1]
 
     @contextmanager
     def held(self) -> Iterator[SyncPoint]:

@@ -90,6 +90,8 @@ class Tiers:
 
     def fold(self, now_ns: int) -> None:
         """Take the pending reads into the scores, as of now."""
+        if not self._pending:
+            return
         with self._lock:
             pending, self._pending = self._pending, []
             for node, count in Counter(pending).items():
@@ -109,6 +111,8 @@ class Tiers:
 
     def wanted(self) -> list[int]:
         """Cold nodes that were read since the last write, the most read first; forgets them."""
+        if not self._cold:
+            return []
         with self._lock:
             nodes, self._cold = list(self._cold), {}
         return sorted(nodes, key=lambda node: -self._read.get(node, 0.0))[:PROMOTED_MAX]
@@ -148,7 +152,6 @@ def counted(txn: CatalogTransaction, head: Head) -> Head:
 def settle(txn: CatalogTransaction, head: Head, tiers: Tiers) -> Head:
     """Promote what was read, move out what is too much; the head that says so."""
     tiers.fold(time.time_ns())
-    head = counted(txn, head)
     room = int(tiers.hot_bytes * PROMOTED_SHARE)
     for node in tiers.wanted():
         size = txn.promote(node, room)

@@ -153,7 +153,7 @@ class Transaction(Learning):
         head = facets.settle(self._catalog, head, self._before)
         head = settle(self._catalog, head, self._directory.tiers)
         self._catalog.put_head(head)
-        self._directory.publish(self._catalog, linked=self._linked, folded=self._folded)
+        self._directory.publish(self._catalog, head, linked=self._linked, folded=self._folded)
         self._committed = head
         if self._waits:
             self._directory.durability.sync()
@@ -166,11 +166,12 @@ class Transaction(Learning):
         if self._edge_log.loading or len(self._changes) > LOOKED_UP_MAX:
             return self.graph.count()
         last = {(source, type, target): flags for source, target, type, flags, _ in self._changes}
-        with self._edge_log.view(self._before) as before:
-            change = sum(
-                (not flags & EDGE_REMOVE) - (before.find(*key) is not None)
-                for key, flags in last.items()
-            )
+        change = sum(not flags & EDGE_REMOVE for flags in last.values())
+        first = self._before.next_node  # What touches a newer node was not there before.
+        old = [key for key in last if key[0] < first and key[2] < first]
+        if old:
+            with self._edge_log.view(self._before) as before:
+                change -= sum(before.find(*key) is not None for key in old)
         return self._before.associations + change
 
     def _write_associations(self, head: Head) -> Head:
@@ -193,7 +194,7 @@ class Transaction(Learning):
         path, dim, before = self._directory.path, self.dim, self._before
         if before.journal_bytes > journal.JOURNAL_BYTES_MAX:
             head = journal.settle(self._catalog, path, dim, head)
-        kept = journal.keep(self._catalog, path, dim, before, head)
+        kept = journal.keep(self._catalog, self._logs, dim, before, head)
         if kept is head:
             if self._linked and self._folded is None:  # A fold is durable already.
                 self._edge_log.sync()

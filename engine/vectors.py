@@ -20,6 +20,7 @@ from .catalog import CatalogTransaction
 from .errors import CorruptError, InvalidError
 from .heads import Head, Manifest
 from .indexing import VectorIndex
+from .layout import SLOT_BYTES, stride
 
 Float32 = NDArray[np.float32]
 F4 = np.dtype(np.float32)
@@ -33,9 +34,9 @@ def as_vectors(values: Any, dim: int | None, metric: str) -> Float32:
     Raises InvalidError for another dimension, text or objects, NaN, infinities (also those that
     appear when a wider type is narrowed) and, under cosine, zero vectors.
     """
-    one = type(values) is np.ndarray and values.dtype == F4 and values.shape == (dim,)
-    if one and metric != "cosine":
-        return _finite(values[None])  # One question, as most are: 5 us less.
+    plain = type(values) is np.ndarray and values.dtype == F4 and values.shape in ((dim,), (1, dim))
+    if plain and (metric != "cosine" or np.count_nonzero(values)):
+        return _finite(values.reshape(1, dim))  # One question or concept, as most are: 5 us less.
     array = real_numbers(values, f"want vectors (n, {dim or 'd'})")
     with np.errstate(over="ignore"):
         rows = floats_for_c(np.atleast_2d(array))
@@ -149,6 +150,10 @@ class VectorLog:
         """Give back the space that was allocated ahead of the rows."""
         with self._lock:
             self._rows.truncate(self._rows.count)
+
+    def written(self, first: int, count: int) -> tuple[bytes, bytes]:
+        """What the files hold of slots from `first` on: the rows, and their entries."""
+        return self._rows.written(first, count, (stride(self.dim), SLOT_BYTES))
 
     def sync(self) -> None:
         self._rows.sync()

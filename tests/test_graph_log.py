@@ -54,6 +54,14 @@ def test_reopened_graph_is_the_committed_one(tmp_path: Path) -> None:
         assert reader.check() is None
 
 
+def test_written_bytes_are_those_of_the_file(graph: Graph, tmp_path: Path) -> None:
+    graph.append(edges_from([1, 2], [3, 4]))
+    end = graph.flush(1)
+    assert graph.written(HEADER, end - HEADER) == (tmp_path / "graph.log").read_bytes()[HEADER:end]
+    with pytest.raises(CorruptError):
+        graph.written(HEADER, end)  # There is less.
+
+
 def test_reader_follows_a_writer_through_the_file(tmp_path: Path) -> None:
     path = tmp_path / "graph.log"
     rng = np.random.default_rng(11)

@@ -10,7 +10,7 @@ from sources import ROOT, c_files, package_modules
 
 # From the bottom up. A module may import its own layer (without circles) and the ones before it.
 LAYERS = (
-    "errors records layout plugins locking heads syncing environment mounts concepts",
+    "errors records layout plugins locking heads syncing environment mounts concepts edges",
     "bindings",
     "kernels hashing regular patterns",
     "vectors associations extents text catalog tiers selection rows views spiking filters bitmaps"

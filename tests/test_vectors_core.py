@@ -56,6 +56,17 @@ def test_rows_come_back_bit_for_bit(tmp_path: Path) -> None:
     assert vectors.nodes(slots).tolist() == slots
 
 
+def test_written_slots_are_the_bytes_of_the_files(tmp_path: Path) -> None:
+    vectors, row, slot = opened(tmp_path, 7), 64, 24
+    vectors.append(rows_of(100, 7), nodes_of(100), commit=1)
+    rows, slots = vectors.written(90, 10, (row, slot))
+    assert rows == (tmp_path / "rows-000.f32").read_bytes()[4096 + 90 * row :][: 10 * row]
+    assert slots == (tmp_path / "meta-000.slots").read_bytes()[4096 + 90 * slot :][: 10 * slot]
+    for first, count, sizes in ((91, 10, (64, 24)), (101, 0, (64, 24)), (0, 1, (28, 24))):
+        with pytest.raises(InvalidError):
+            vectors.written(first, count, sizes)
+
+
 def test_a_reader_sees_what_was_committed_and_no_more(tmp_path: Path) -> None:
     writer, reader = opened(tmp_path), opened(tmp_path, writable=False)
     rows = rows_of(50)

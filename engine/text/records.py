@@ -7,6 +7,7 @@ the new files exist before its commit, and become visible by it.
 """
 
 import errno
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -49,7 +50,7 @@ def note(txn: CatalogTransaction, head: Head, nodes: Sequence[int]) -> Head:
     """Note that the words of these nodes changed; the head that says so."""
     if not nodes:
         return head
-    value = np.asarray(nodes, dtype="<u4").tobytes()
+    value = struct.pack(f"<{len(nodes)}I", *nodes)
     txn.put("words", commit_key(head.words_end), value)
     return head._replace(words_end=head.words_end + len(nodes))
 
@@ -78,6 +79,10 @@ def _drop_changes(txn: CatalogTransaction, stop: int) -> None:
 
 def segments(txn: CatalogTransaction) -> Segments:
     """The segments that a transaction sees."""
+    return txn.known(WORDS_KEY, lambda: _read_segments(txn))
+
+
+def _read_segments(txn: CatalogTransaction) -> Segments:
     value = txn._get("store", WORDS_KEY)
     if value is None:
         return Segments()
@@ -128,11 +133,14 @@ def settle(
     known: texts of nodes that need not be read again.  finish also does large merges.
     Returns the new head, and the new list if there is one: `sweep` by it after the commit.
     """
+    tail = head.words_end - head.words_start
+    due = WordsState((), head.words_start, head.words_end).due
+    if not due and not finish:
+        return head, None  # Without a new segment none is to be merged.
     before = segments(txn)
     current = list(before.current)
     number = before.number
-    tail = head.words_end - head.words_start
-    if WordsState((), head.words_start, head.words_end).due or (finish and tail):
+    if due or tail:
         nodes = sorted(set(changes(txn, head.words_start, head.words_end)))
         texts = ((n, known[n] if n in known else words_of(txn.concept(n))) for n in nodes)
         current.append(index.build(words_name(number), texts))
