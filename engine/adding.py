@@ -172,7 +172,7 @@ class Adding(Snapshot):
     def _note_words(self, added: Sequence[Draft], settled: Sequence[Concept]) -> None:
         """The words of settled concepts may be others than before, and added ones may have some."""
         read = text_records.words_of
-        words = {row.node: words for row in added if (words := read(row)) is not None}
+        words = {row.node: read(row) for row in added if row.text or row.name or row.aliases}
         words |= {concept.node: read(concept) for concept in settled}
         self._texts.update(words)
         self._head = text_records.note(self._catalog, self._head, list(words))
@@ -266,7 +266,7 @@ class Adding(Snapshot):
         owners = np.array([row.node for row in rows], dtype=np.uint32)
         order = [row.vector for row in rows]
         if order != list(range(len(matrix))):
-            matrix = matrix[order]
+            matrix = matrix[np.array(order)]
         first = self._logs.vectors().append(matrix, owners, self._head.commit)
         for slot, row in enumerate(rows, first):
             row.slots = (slot,)

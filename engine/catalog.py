@@ -35,7 +35,6 @@ from .layout import (
     node_key,
     node_of,
     seal,
-    unseal,
 )
 
 

@@ -1,5 +1,6 @@
 """Sizes: what each part of a store takes on disk, and what compacting would give back of it."""
 
+import stat
 from pathlib import Path
 
 from .catalog import Catalog
@@ -19,7 +20,11 @@ def size_bytes(path: Path) -> dict[str, int]:
     """Bytes that the files of each part occupy on disk."""
     sizes = {"catalog": 0, "vectors": 0, "index": 0, "associations": 0, "words": 0}
     for file in path.rglob("*"):
-        if not file.is_file():
+        try:
+            status = file.stat()
+        except FileNotFoundError:  # Another process has removed it meanwhile.
+            continue
+        if not stat.S_ISREG(status.st_mode):
             continue
         part = "catalog" if file.name.startswith(CATALOG) else None
         part = "associations" if file.name.startswith("graph") else part
@@ -27,7 +32,7 @@ def size_bytes(path: Path) -> dict[str, int]:
         if file.parent.name.startswith(VECTORS):
             part = "index" if file.name.startswith("index") else "vectors"
         if part is not None:
-            sizes[part] += file.stat().st_blocks * 512
+            sizes[part] += status.st_blocks * 512
     return sizes
 
 

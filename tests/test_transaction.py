@@ -319,7 +319,7 @@ def test_a_change_that_failed_half_way_cannot_be_committed(
 
     with pytest.raises(ql.InvalidError, match="half-way"), store.transaction() as txn:
         txn.add("a", id="a")
-        monkeypatch.setattr(CatalogTransaction, "put_names", failing)
+        monkeypatch.setattr(CatalogTransaction, "put_ids", failing)
         with pytest.raises(OSError, match="disk"):
             txn.add("b", id="b", vector=np.eye(DIM)[0])
         monkeypatch.undo()
@@ -384,30 +384,3 @@ def test_associations_are_counted_rightly_whatever_a_commit_does_to_them(store: 
                     txn.link(*key, weight=2.0)
         with store.snapshot() as view:
             assert view.head.associations == view.graph.count()
-
-
-def test_types_and_namespaces_of_an_aborted_transaction_are_unknown_to_others(
-    tmp_path: Path,
-) -> None:
-    with ql.open(tmp_path / "store") as store:
-        store.add("a", id="a")
-        with pytest.raises(ql.InvalidError), store.transaction() as txn:
-            txn.link("a", "a", "likes")
-            txn.add("b", id="b", namespace="other")
-            raise ql.InvalidError("stop")
-        with store.snapshot() as view:
-            assert (view.type_numbers(), view.namespace_numbers()) == ({}, {"": 0})
-        store.link("a", "a", "knows")
-        with store.snapshot() as view:
-            assert view.type_numbers() == {"knows": 0}
-
-
-def test_a_snapshot_from_before_keeps_its_types_and_head(tmp_path: Path) -> None:
-    with ql.open(tmp_path / "store") as store:
-        store.add("a", id="a")
-        with store.snapshot() as before:
-            store.link("a", "a", "knows")
-            with store.snapshot() as after:
-                assert after.type_numbers() == {"knows": 0}
-            assert before.type_numbers() == {}
-            assert before.catalog.head().commit == before.head.commit
