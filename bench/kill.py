@@ -65,7 +65,10 @@ def kill(folder: Path, kills: int, seed: int) -> None:
             first = (last // 3 + 1) * 3
             done += 1
         counted.write_text(str(done))
-        print(f"{folder.name}: {done} kills, {len(acknowledged)} commits of the last store there", flush=True)
+        print(
+            f"{folder.name}: {done} kills, {len(acknowledged)} commits of the last store there",
+            flush=True,
+        )
         shutil.rmtree(path)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import quillian as ql
-from quillian.store import plan_of
+from quillian.planning import plan_of
 
 DEPTH = 100
 NEAR, WORDS = ql.Near(DEPTH, exact=True), ql.Words(DEPTH)

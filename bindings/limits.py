@@ -14,6 +14,7 @@ ID_BYTES_MAX: Final[int] = lib.QL_ID_BYTES_MAX
 TYPE_BYTES_MAX: Final[int] = lib.QL_TYPE_BYTES_MAX
 TEXT_BYTES_MAX: Final[int] = lib.QL_TEXT_BYTES_MAX
 DATA_BYTES_MAX: Final[int] = lib.QL_DATA_BYTES_MAX
+MEMORY_BYTES_MIN: Final[int] = lib.QL_MEMORY_BYTES_MIN
 FORMAT: Final[int] = lib.QL_FORMAT
 NONE: Final[int] = lib.QL_NONE
 EDGE_REMOVE: Final[int] = lib.QL_EDGE_REMOVE

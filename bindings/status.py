@@ -12,6 +12,7 @@ from ..errors import (
     StorageError,
 )
 from ._core import ffi, lib
+from .memory import refusal
 
 ERRORS: dict[int, type[QuillianError]] = {
     lib.QL_E_INVALID: InvalidError,
@@ -29,4 +30,7 @@ def check(status: int, what: str) -> None:
     if status == lib.QL_E_IO:
         code = ffi.errno
         raise StorageError(code, f"could not {what}: {os.strerror(code)}")
+    refused = int(lib.ql_memory_refused()) if status == lib.QL_E_MEMORY else 0
+    if refused:
+        raise LimitError(f"could not {what}: {refusal(refused)}")
     raise ERRORS[status](f"could not {what}")

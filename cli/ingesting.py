@@ -1,5 +1,6 @@
 """`quillian ingest`: files into a store."""
 
+import shutil
 import signal
 import sys
 import time
@@ -101,7 +102,10 @@ def ingest(
     start = time.monotonic()
     vectors = load_vectors(options.pop("vectors"))
     named = expect_inputs(files, options)  # Before a store is created.
-    with open_store(store, vectors, lock_timeout, **options) as opened:
+    with (
+        nothing_left_of_a_new(store),
+        open_store(store, vectors, lock_timeout, **options) as opened,
+    ):
         if not as_json:
             rendering.note(embedder_line(opened, vectors, options["no_embed"]))
         run = Run(opened, vectors, quiet=as_json, start=start, options=options)
@@ -113,6 +117,24 @@ def ingest(
         show(report)
     if interrupted:
         click.get_current_context().exit(130)
+
+
+@contextmanager
+def nothing_left_of_a_new(store: Path) -> Iterator[None]:
+    """Around what may make a store: where it fails before its first commit, none is left."""
+    from ..errors import QuillianError
+    from ..store import open
+
+    is_new = not store.exists()
+    try:
+        yield
+    except QuillianError:
+        if is_new and store.exists():
+            with open(store, read_only=True) as opened:
+                is_empty = opened.stats()["version"] == 0
+            if is_empty:
+                shutil.rmtree(store)
+        raise
 
 
 def expect_inputs(files: tuple[str, ...], options: dict[str, Any]) -> list[tuple[str, str]]:

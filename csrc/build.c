@@ -443,7 +443,7 @@ int ql_hnsw_extend(ql_hnsw *index, uint32_t until, uint32_t threads)
     pthread_mutex_lock(&index->writer);
     if (until > atomic_load(&index->covered)) {
         batch *work = batch_make(index, threads ? threads : 1);
-        if (!work) status = QL_E_MEMORY;
+        status = work ? index_hold(index, until) : QL_E_MEMORY;
         while (status == QL_OK && atomic_load(&index->covered) < until)
             status = link_batch(work, until);
         batch_free(work);
@@ -630,7 +630,10 @@ int ql_hnsw_sweep(ql_hnsw *index, uint64_t commit, uint32_t threads, uint32_t le
     status = walks_take(work);
     if (status != QL_OK) goto done;
     *marked = mark(work, commit);
-    if (*marked && *marked >= least) sweep(work, commit, *marked);
+    if (*marked && *marked >= least) {
+        status = index_hold(index, work->covered);
+        if (status == QL_OK) sweep(work, commit, *marked);
+    }
     walks_give(work);
 done:
     batch_free(work);

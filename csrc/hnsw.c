@@ -85,6 +85,18 @@ int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, u
     return QL_OK;
 }
 
+int index_hold(ql_hnsw *index, uint32_t slots)
+{
+    size_t slot = sizeof *index->links * index->degree + index->coder.bytes +
+                  sizeof *index->chain + sizeof *index->parent + sizeof *index->children;
+    uint64_t wanted = (uint64_t)slots * slot;
+
+    if (wanted <= index->held) return QL_OK;
+    QL_TRY(ql_memory_take(wanted - index->held));
+    index->held = wanted;
+    return QL_OK;
+}
+
 int ql_hnsw_create(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed,
                    ql_hnsw **index)
 {
@@ -105,6 +117,7 @@ void ql_hnsw_close(ql_hnsw *index)
     ql_map_release((void *)index->chain, slots * sizeof(uint32_t));
     ql_map_release(index->parent, slots * sizeof(uint32_t));
     ql_map_release(index->children, slots * sizeof(uint16_t));
+    ql_memory_give(index->held);
     coder_free(&index->coder);
     pthread_mutex_destroy(&index->writer);
     ql_free(index);

@@ -64,6 +64,7 @@ struct ql_hnsw {
     uint32_t degree;          /* a multiple of 16: lists are whole cache lines */
     uint32_t ef_construction;
     uint64_t seed;
+    uint64_t held;            /* writer: bytes of the maps above counted as our own memory */
     coder coder;
     pthread_mutex_t writer;
     _Atomic(walk *) kept[WALKS_KEPT]; /* idle scratch, so that a search allocates nothing */
@@ -72,6 +73,8 @@ struct ql_hnsw {
 /* hnsw.c */
 int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed,
                ql_hnsw **index);
+/* Count the first `slots` slots as our own memory: the writer is about to fill, or copy, them. */
+int index_hold(ql_hnsw *index, uint32_t slots);
 int walk_take(ql_hnsw *index, uint32_t width, walk **taken);
 void walk_give(ql_hnsw *index, walk *done);
 /* Put a slot in its place, if it is among the `width` closest; returns the place, or width. */

@@ -259,6 +259,11 @@ static int load(ql_vectors *vectors, int fd, ql_hnsw **index)
         status = ql_map_file(fd, section_offset(shape_of(&head), section),
                              padded(section_bytes(shape_of(&head), section)), 1,
                              section_memory(made, section));
+    if (status == QL_OK) {
+        uint64_t counts = (uint64_t)head.covered * sizeof *made->children;
+        status = ql_memory_take(counts);
+        if (status == QL_OK) made->held = counts;
+    }
     if (status == QL_OK) status = families_check(made, head.covered);
     if (status != QL_OK) {
         ql_hnsw_close(made);

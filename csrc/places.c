@@ -5,7 +5,8 @@
  * node had before.  They are made by the first search that wants them, in one pass over the
  * entries, and brought up to date by later ones; a store that is never filtered does not pay.
  * Address space is reserved for all slots and as many nodes; where that fails, or an entry names a
- * larger node, there is no table and searches look at every slot.
+ * larger node, there is no table and searches look at every slot; so they do while its pages would
+ * pass the limit of memory.
  *
  * Threads: one at a time adds or takes back (mutex `placing`), others follow meanwhile.  A follower
  * asks for slots below a count that was placed before, and passes over newer ones; older[slot] is
@@ -23,6 +24,7 @@ void places_free(ql_vectors *vectors)
 {
     if (vectors->newest) ql_map_release((void *)vectors->newest, ARRAY_BYTES(vectors));
     if (vectors->older) ql_map_release((void *)vectors->older, ARRAY_BYTES(vectors));
+    ql_memory_give(vectors->placed_bytes);
     pthread_mutex_destroy(&vectors->placing);
 }
 
@@ -35,13 +37,24 @@ static int arrays_make(ql_vectors *vectors)
     return !vectors->unplaceable;
 }
 
+/* Count what the table of slots below `until` fills as our own memory; 0 if that is too much. */
+static int hold(ql_vectors *vectors, uint32_t until)
+{
+    uint64_t wanted = (uint64_t)until * 2 * sizeof(uint32_t);
+
+    if (wanted <= vectors->placed_bytes) return 1;
+    if (ql_memory_take(wanted - vectors->placed_bytes) != QL_OK) return 0;
+    vectors->placed_bytes = wanted;
+    return 1;
+}
+
 int places_until(ql_vectors *vectors, uint32_t until)
 {
     uint32_t slot = atomic_load_explicit(&vectors->placed, memory_order_acquire);
 
     if (slot >= until) return 1;
     pthread_mutex_lock(&vectors->placing);
-    if (arrays_make(vectors)) {
+    if (arrays_make(vectors) && hold(vectors, until)) {
         for (slot = atomic_load(&vectors->placed); slot < until; slot++) {
             uint32_t node = vectors->metas[slot].node;
             if (node >= vectors->slots_max) break;

@@ -21,6 +21,7 @@
 #define QL_TYPE_BYTES_MAX 510               /* UTF-8 name of an association type */
 #define QL_TEXT_BYTES_MAX 16777216         /* a concept's text, as UTF-8: 16 MiB */
 #define QL_DATA_BYTES_MAX 1048576          /* metadata of one concept, as msgpack: 1 MiB */
+#define QL_MEMORY_BYTES_MIN 16777216       /* the least that memory_limit may be: 16 MiB */
 #define QL_FORMAT 1                        /* version of the format on disk */
 
 /* ---- Statuses. For QL_E_IO the cause is in errno. ---- */
@@ -50,6 +51,14 @@ int ql_isa_use(const char *name);
 /* ---- memory.c: tests make the n-th allocation from now fail; 0 switches that off ---- */
 void ql_alloc_fail_at(uint64_t nth);
 uint64_t ql_alloc_count(void);      /* allocations made so far by this process */
+/* Bytes of own memory that this process may hold for all its stores; 0: no limit. */
+void ql_memory_limit(uint64_t size_bytes);
+uint64_t ql_memory_held(void);
+uint64_t ql_memory_refused(void);   /* what last would have passed the limit; 0: nothing has */
+/* Count what is held outside the core: QL_E_MEMORY, and nothing counted, if that passes the limit.
+ * give: it is held no longer. */
+int ql_memory_take(uint64_t size_bytes);
+void ql_memory_give(uint64_t size_bytes);
 
 /* ---- crc32c.c ---- */
 uint32_t ql_crc32c(uint32_t crc, const void *data, uint64_t size_bytes);

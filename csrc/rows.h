@@ -52,10 +52,11 @@ struct ql_vectors {
     int dirty;                 /* they hold writes since the last sync */
     uint8_t uuid[16];
     char *staging;             /* writer: rows padded to the stride, and meta entries */
-    pthread_mutex_t placing;   /* places.c: who changes the next four */
+    pthread_mutex_t placing;   /* places.c: who changes the next five */
     _Atomic uint32_t *newest;
     _Atomic uint32_t *older;
     _Atomic uint32_t placed;   /* slots below this one are in the table */
+    uint64_t placed_bytes;     /* of the two, counted as our own memory */
     int unplaceable;           /* there is no table */
     char *path;                /* folder, then room for a file name */
     size_t folder_length;

@@ -11,10 +11,14 @@ from .bindings.limits import CONCEPTS_MAX
 from .drafts import draft, drafts, fill_vectors
 from .errors import ConflictError, InvalidError, LimitError
 from .indexing import Progress
+from .memory import Claim
 from .records import Concept, Draft, Time
 from .selection import Float32, Nodes
 from .snapshot import Snapshot
 from .text import records as text_records
+
+DRAFT_BYTES = 2_000  # Of a row on its way into the store, its values not counted,
+NOTED_BYTES = 200  # and of what stays of it until the commit.
 
 
 class _Change:
@@ -38,6 +42,7 @@ class Adding(Snapshot):
 
     _retired: list[int]  # Slots that die with this commit.
     _texts: dict[int, str | None]  # Words of nodes that changed.
+    _held: Claim  # Of what stays until the commit.
     _broken: bool  # A change failed half-way: only to be aborted.
 
     def _changing(self) -> "_Change":
@@ -120,6 +125,8 @@ class Adding(Snapshot):
         if not given:
             raise InvalidError("want at least one of texts, ids, names, data or vectors")
         n = len(given[0])
+        drafted = Claim()
+        drafted.to(n * DRAFT_BYTES, f"add {n:,} concepts at once")
         rows = drafts(
             n, texts=columns["texts"], ids=columns["ids"], names=columns["names"], aliases=aliases,
             sources=sources, kinds=kinds, data=columns["data"], since=since, until=until,
@@ -140,6 +147,9 @@ class Adding(Snapshot):
             len({row.namespace for row in rows} | self.namespace_numbers().keys())
         )
         new, changed = self._resolve(rows, on_conflict)
+        copied = Claim()
+        if vectors is not None or self.has_embedder:
+            copied.to(8 * len(rows) * (self.dim or 0), f"add {len(rows):,} vectors at once")
         matrix = fill_vectors(new + changed, vectors, self, progress)
         with self._changing():
             self._write(new, changed, matrix, on_conflict)
@@ -174,6 +184,8 @@ class Adding(Snapshot):
         read = text_records.words_of
         words = {row.node: read(row) for row in added if row.text or row.name or row.aliases}
         words |= {concept.node: read(concept) for concept in settled}
+        size = sum(map(len, filter(None, words.values())))
+        self._held.more(size + NOTED_BYTES * len(words), f"add {len(added):,} concepts")
         self._texts.update(words)
         self._head = text_records.note(self._catalog, self._head, list(words))
 

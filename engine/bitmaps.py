@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import memory
+
 Bitmap = NDArray[np.uint64]
 
 
@@ -23,6 +25,8 @@ class Kept:
         self.state = state
         self.words: Any = None  # A WordView, which that file imports this one for.
         self._found: dict[str, Bitmap] = {}
+        self._claim = memory.Claim()
+        memory.caches.add(self)
 
     def get(self, condition: str) -> Bitmap | None:
         return self._found.get(condition)
@@ -30,10 +34,15 @@ class Kept:
     def put(self, condition: str, found: Bitmap) -> None:
         for oldest in list(self._found)[: len(self._found) - KEPT + 1]:
             self._found.pop(oldest, None)
-        self._found[condition] = found
+        kept = sum(bitmap.nbytes for bitmap in list(self._found.values()))
+        if self._claim.fits(kept + found.nbytes):
+            self._found[condition] = found
 
     def clear(self) -> None:
         self._found.clear()
+        self._claim.fits(0)
+
+    shrink = clear
 
 
 def of_nodes(nodes: NDArray[np.uint64], size: int) -> Bitmap:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import environment
+from .dirty import Dirty
 from .edges import EdgeTable, Found
 from .environment import lmdb_errors, translated
 from .errors import ClosedError, CorruptError
@@ -176,6 +177,7 @@ class CatalogTransaction(EdgeTable):
         self.began = time.monotonic()
         self._entry = weakref.ref(self, _open_transactions.discard)
         _open_transactions.add(self._entry)
+        self._dirty = Dirty(catalog.path)
 
     @property
     def txn(self) -> lmdb.Transaction:
@@ -209,6 +211,7 @@ class CatalogTransaction(EdgeTable):
             self._txn.abort()
             self._txn = None
             _open_transactions.discard(self._entry)
+            self._dirty.end()
 
     def commit(self) -> None:
         """Make it visible and, if the catalog is synced, durable: LMDB's own two syncs.
@@ -223,6 +226,7 @@ class CatalogTransaction(EdgeTable):
         finally:
             self._txn = None
             _open_transactions.discard(self._entry)
+            self._dirty.end()
         if self._new_head is not None:  # Of what it did not write, what was known stays right.
             found = self._found()
             kept = {what: found[what] for what in found.keys() - self._written}
@@ -255,6 +259,7 @@ class CatalogTransaction(EdgeTable):
     def put(self, table: str, key: bytes, value: bytes) -> None:
         """Write one sealed value."""
         self._written.add(key if table == "store" else table)
+        self._dirty.count(1, len(key) + len(value))
         with lmdb_errors(f"write {table}"):
             self.txn.put(TABLES[table] + key, value)
 
@@ -265,11 +270,13 @@ class CatalogTransaction(EdgeTable):
         self._written.add(table)
         with lmdb_errors(f"write {table}"):
             pairs = [(prefix + key, value) for key, value in items]
+            self._dirty.count_pairs(pairs)
             self.txn.cursor().putmulti(pairs, append=append)
 
     def delete(self, table: str, key: bytes) -> bool:
         """Remove one value; whether there was one."""
         self._written.add(key if table == "store" else table)
+        self._dirty.count(1, 0)
         with lmdb_errors(f"write {table}"):
             return bool(self.txn.delete(TABLES[table] + key))
 

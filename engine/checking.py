@@ -17,9 +17,13 @@ from .directory import Directory
 from .errors import CorruptError, StorageError
 from .heads import Head
 from .layout import edge_of, is_cold, node_of, unseal
+from .memory import Claim, make_room
 from .snapshot import Snapshot
 from .text import records as text_records
 from .vectors import VectorLog
+
+CONCEPT_BYTES = 500  # Of a concept, and of an association, in what is compared.
+EDGES_BYTES = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,11 @@ class Address(NamedTuple):
 def problems(directory: Directory, view: Snapshot) -> list[Problem]:
     """All problems as of a snapshot; an empty list means sound."""
     found: list[Problem] = []
+    make_room()
+    columns = Claim()
     with directory.catalog.begin() as txn:
         head = txn.head()
+        columns.to(CONCEPT_BYTES * head.concepts + EDGES_BYTES * head.associations, "check")
         nodes: dict[int, Address] = {}
         owners: dict[int, int] = {}
         found.extend(_concepts(txn, head.next_node, head.rows, nodes, owners))

@@ -20,12 +20,14 @@ from .directory import Directory
 from .folding import draft_of, following, place
 from .heads import Head
 from .logs import Logs
+from .memory import Claim
 from .records import Concept
 from .selection import Float32
 from .sizes import size_bytes
 from .text import records as text_records
 from .tiers import counted
 
+EDGES_BYTES = 48  # Of an association, while all are copied.
 CHUNK = 4_096  # Concepts read, moved and written at once.
 
 Read = Callable[[Sequence[int]], Float32]
@@ -52,6 +54,8 @@ def compact(directory: Directory, timeout: float) -> Compaction:
         with directory.catalog.begin(write=True) as txn:
             head = txn.head()
             logs = directory.refresh(txn, head)
+            columns = Claim()
+            columns.to(head.associations * EDGES_BYTES, "compact")
             with logs.associations.view(head) as graph:
                 edges = graph.edges()
             move(directory, txn, head, logs.vectors().read if head.rows else None, edges)

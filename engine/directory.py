@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from . import folding, journal
+from . import folding, journal, memory
 from .associations import AssociationLog
 from .background import Indexer
 from .bitmaps import Kept
@@ -282,6 +282,7 @@ class Directory:
             raise ReadOnlyError(f"{self.path} cannot be written: the folder is read-only")
         self.writer.acquire(timeout)
         try:
+            memory.make_room()
             self.durability.begin()
             yield
         finally:

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import struct
+from itertools import islice
 from pathlib import Path
 
 import lmdb
@@ -20,6 +21,7 @@ from .syncing import sync
 MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # Address space, not disk: the first that fits.
 READERS_MAX = 2048
 FILL_BYTES_MAX = 1 << 34  # More is no cut file but a damaged number.
+REWRITTEN_PAIRS = 4_096  # In one transaction of a rewriting.
 META_AT = 16
 META_BYTES = 136
 META_MAGIC = 0xBEEFC0DE
@@ -132,11 +134,14 @@ def rewrite(path: Path) -> None:
     with (
         lmdb_errors("write the catalog anew"),
         lmdb.open(str(path), subdir=False, readonly=True, lock=False) as old,
-        lmdb.open(str(draft), subdir=False, map_size=size, lock=False) as new,
+        lmdb.open(str(draft), subdir=False, map_size=size, lock=False, sync=False) as new,
         old.begin() as reading,
-        new.begin(write=True) as writing,
     ):
-        writing.cursor().putmulti(iter(reading.cursor()), append=True)
+        pairs = iter(reading.cursor())
+        while piece := list(islice(pairs, REWRITTEN_PAIRS)):  # A transaction of all is in memory.
+            with new.begin(write=True) as writing:
+                writing.cursor().putmulti(piece, append=True)
+        new.sync(True)
     draft.rename(path)
     sync(path.parent)
 

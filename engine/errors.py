@@ -5,7 +5,7 @@ QuillianError
         BadRecordError               a record of a file cannot be read or stored
     NotFoundError (KeyError)         no such concept, association, type or store
     ConflictError (ValueError)       an id exists already, or two writers want different things
-    LimitError (ValueError)          a limit of csrc/quillian.h would be passed
+    LimitError (ValueError)          a limit of csrc/quillian.h, or memory_limit, would be passed
     ClosedError (ValueError)         the store, snapshot or transaction has ended
     ReadOnlyError (PermissionError)  a write on a read-only handle
     LockTimeout (TimeoutError)       another process or thread kept the writer's lock
@@ -47,7 +47,7 @@ class ConflictError(QuillianError, ValueError):
 
 
 class LimitError(QuillianError, ValueError):
-    """A limit of csrc/quillian.h would be passed."""
+    """A limit of csrc/quillian.h, or the memory_limit of an open store, would be passed."""
 
 
 class ClosedError(QuillianError, ValueError):

@@ -11,10 +11,11 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from . import memory
 from .bindings.hnsw import COUNT_ONLY, Hnsw
 from .bindings.vectors import Vectors
 from .calibration import Curve, measure
-from .errors import CorruptError
+from .errors import CorruptError, LimitError
 from .heads import Head
 from .layout import draft_index_name, index_name
 from .syncing import sync
@@ -29,6 +30,7 @@ INDEX_DEAD_SHARE = 0.05  # Dead rows are taken out of the links when they are th
 INDEX_DEAD_ROWS = 1_000  # they alone make a generation due when they are this many, too.
 INDEX_STEP_ROWS = 2_048  # Between two steps progress is told and Ctrl-C is heard.
 INDEX_DEGREE = 32
+LINKED_BYTES = 74  # Of a row beside its links and a byte for each component: about so many.
 INDEX_EF_CONSTRUCTION = 200
 INDEX_SEED = 7
 
@@ -45,6 +47,31 @@ class VectorIndex:
         self.curve: Curve = ()  # Of the last generation: which width gives which recall.
         self.damage: str | None = None  # Why the last generation cannot be used.
         self._kept = 0  # Dead rows that a sweep left or would leave, when they were last counted.
+        memory.caches.add(self)
+
+    def _fits(self, rows: int) -> bool:
+        """Whether the links of so many rows leave enough of the memory to others."""
+        limit = memory.limit()
+        size = rows * (self._rows.dim + 4 * INDEX_DEGREE + LINKED_BYTES)
+        return limit is None or size <= limit * memory.INDEX_SHARE
+
+    def shrink(self) -> None:
+        """Give back the links that were made here: the last generation is a map of its file."""
+        if memory.limit() is None or not self._growing.acquire(blocking=False):
+            return
+        try:
+            self._map_again()
+        finally:
+            self._growing.release()
+
+    def _map_again(self) -> None:
+        path = self._folder / index_name(self.generation)
+        if self.current is None or not (self.generation and path.exists()):
+            return
+        try:
+            self.current = Hnsw.load(self._rows, str(path))
+        except (CorruptError, LimitError):  # Damage is found by whoever opens the store.
+            return
 
     def close(self) -> None:
         if self.current is not None:
@@ -78,7 +105,9 @@ class VectorIndex:
         tail = head.rows - head.index_rows
         enough = max(INDEX_TAIL_ROWS, int(head.rows * INDEX_TAIL_SHARE))
         needed = tail > enough or not head.index_curve or self.damage is not None
-        return head.rows >= INDEX_ROWS_MIN and (needed or self._is_sweep_due(head))
+        if head.rows < INDEX_ROWS_MIN or not self._fits(head.rows):
+            return False
+        return needed or self._is_sweep_due(head)
 
     def is_behind(self, head: Head) -> bool:
         """Whether any row lies behind the last generation, or too many dead ones are in it."""
@@ -118,6 +147,12 @@ class VectorIndex:
 
     def grow(self, rows: int, threads: int, progress: Progress | None) -> None:
         """Link rows up to `rows`; searches go on meanwhile, and stopping keeps what was linked."""
+        if not self._fits(rows):
+            raise LimitError(
+                f"the links of {rows:,} rows take more than {memory.INDEX_SHARE:.0%} of "
+                "memory_limit; searches scan what is not linked: open with a larger one, "
+                "then optimize"
+            )
         with self._growing:
             if self.current is None:
                 self.current = Hnsw.create(
@@ -152,6 +187,7 @@ class VectorIndex:
         self.generation = generation
         self.curve = curve
         self.damage = None
+        self.shrink()
 
     def drop_others(self, generation: int) -> None:
         """Remove the files of all other generations; maps of them stay valid."""

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import copying, facets, folding
+from . import copying, facets, folding, memory
 from .checking import Problem, problems
 from .compacting import Compaction, compact
 from .directory import Directory
@@ -129,6 +129,7 @@ class Keeping:
                 "readers": self._open_directory().catalog.readers_behind(view.catalog),
                 "oldest_reader_s": self._open_directory().catalog.oldest_s(view.catalog),
                 "cache": self._results.stats(),
+                "memory": memory.stats(),
                 "tiers": self._open_directory().tiers.stats(head),
                 "size_bytes": size_bytes(self.path.resolve()),
                 "reclaimable_bytes": reclaimable_bytes(

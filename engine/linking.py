@@ -12,10 +12,13 @@ from .associations import records, removals
 from .bindings.graph import EDGE, Edges
 from .bindings.limits import EDGE_DATA, TYPE_BYTES_MAX, TYPES_MAX
 from .errors import InvalidError, LimitError, NotFoundError
+from .memory import Claim
 from .records import Concept, Time, to_ns
 from .snapshot import Key
 from .text import records as text_records
 
+COLUMNS_BYTES = 300  # Of an association in the columns that are checked,
+PENDING_BYTES = 32  # and of its record until the commit.
 LOOKED_UP_MAX = 64  # Changed associations whose count is found one by one.
 
 
@@ -87,6 +90,8 @@ class Linking(Adding):
         confidence = checks.confidences(confidences, n)
         names = checks.column(types, n, "types")
         self._check_types(names)
+        columned = Claim()
+        columned.to(n * COLUMNS_BYTES, f"link {n:,} associations at once")
         if create:
             self._create_missing(columns)
         source, target = (self._ends(column) for column in columns)
@@ -188,6 +193,7 @@ class Linking(Adding):
         if len(edges):
             if len(self._changes) <= LOOKED_UP_MAX:
                 self._changes += edges[: LOOKED_UP_MAX + 1].tolist()
+            self._held.more(len(edges) * PENDING_BYTES, f"link {len(edges):,} associations")
             first = not self._linked
             self._linked = True  # First: abort drops what is pending then.
             if first and folding.is_load(self._head, len(edges)):

@@ -73,9 +73,9 @@ class Nearness(Addressing):
         operator: str,
     ) -> Selection:
         """The k allowed concepts nearest to the selection's question, made from that selection."""
-        if not _is_count(k):
+        if not is_count(k):
             raise InvalidError(f"want an integer k >= 1, got {k!r}")
-        if ef is not None and not _is_count(ef):
+        if ef is not None and not is_count(ef):
             raise InvalidError(f"want an integer ef 1..{CONCEPTS_MAX}, got {ef!r}")
         if not 0 < recall <= 1:
             raise InvalidError(f"want a recall in (0, 1], got {recall}")
@@ -149,6 +149,7 @@ class Nearness(Addressing):
         return self._embedder is not None
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Whether it is an integer 1 or more that numbers of concepts hold."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     return whole and 1 <= cast("int", value) <= CONCEPTS_MAX

@@ -31,11 +31,16 @@ class Operator(ABC, Generic[View]):
     _registry: ClassVar[dict[str, type["Operator[Any]"]]] = {}
     loaders: ClassVar[list[Callable[[], None]]] = []
     """Each imports operators that nobody has used yet."""
+    reserved: ClassVar[dict[str, str]] = {}
+    """The module of each that is built in: queries in JSON mean that one by its name."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not cls.__name__.startswith("_"):  # What several share is not one itself.
-            Operator._registry[cls.__name__] = cls
+        name, home = cls.__name__, Operator.reserved.get(cls.__name__)
+        if home is not None and cls.__module__ != home:
+            raise InvalidError(f"want another name than that of a built-in operator, got {name!r}")
+        if not name.startswith("_"):  # What several share is not one itself.
+            Operator._registry[name] = cls
         cls.__repr__ = Operator.__repr__  # type: ignore[method-assign]  # Before dataclass sets its.
 
     @staticmethod

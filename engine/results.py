@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import memory
 from .layout import encode
 from .query import Operator
 from .records import Concept
@@ -42,6 +43,8 @@ class Results:
         self._hits = 0
         self._misses = 0
         self._lock = threading.Lock()
+        self._claim = memory.Claim()
+        memory.caches.add(self)
 
     def answer(
         self,
@@ -100,8 +103,16 @@ class Results:
                 self._drop(key)
             self._kept[key] = (made, size, time.monotonic())
             self._size += size
-            while self._size > self.size_max:
+            while self._size > self.size_max or not self._claim.fits(self._size):
                 self._drop(next(iter(self._kept)))
+
+    def shrink(self) -> None:
+        """Forget all answers."""
+        if self._lock.acquire(blocking=False):
+            self._kept.clear()
+            self._size = 0
+            self._claim.fits(0)
+            self._lock.release()
 
     def _drop(self, key: Key) -> None:
         self._size -= self._kept.pop(key)[1]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from . import embedders
+from . import embedders, memory
 from .budgets import Budgets
 from .directory import Directory, NewManifest
 from .durability import check_mode
@@ -20,7 +20,7 @@ from .filters import Condition
 from .heads import Manifest
 from .keeping import Keeping
 from .manifests import expect, manifest_of
-from .operators import All, Fuse, Near, Recall, Spread, Top, Where, Words
+from .planning import asking, plan_of, question_of
 from .query import Operator, Query
 from .records import Concept
 from .results import Results
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 MEMORY = ":memory:"
 LOCK_TIMEOUT_S = 10.0
 DEFAULTS = Budgets()
-FUSED_ROWS = 100  # Rows of each part that a fused search looks at.
-SPREAD_FROM = 3  # Its best rows, from which a search follows associations.
-SPREAD = Spread(0.3, 1e-3, direction="both", stays=True)
 
 
 def open(
@@ -56,6 +53,7 @@ def open(
     hot_bytes: int | None = None,
     cache_bytes: int = 0,
     cache_seconds: float | None = None,
+    memory_limit: int | None = None,
 ) -> "Store":
     """The store at a path, created if there is none.
 
@@ -76,6 +74,7 @@ def open(
     hot_bytes: of concept records that are kept plain, see tiers.py; None: 100 MB.
     cache_bytes: of results of `run` and `search` that are kept for cache_seconds (None: until they
     fall out), see results.py.
+    memory_limit: bytes of its own memory that this process may hold for its stores, see memory.py.
     """
     return Store(
         path,
@@ -87,7 +86,7 @@ def open(
         lock_timeout=lock_timeout,
         stemmer=stemmer,
         phrases=phrases,
-        budgets=Budgets(hot_bytes, cache_bytes, cache_seconds),
+        budgets=Budgets(hot_bytes, cache_bytes, cache_seconds, memory_limit),
     )
 
 
@@ -108,10 +107,7 @@ class Store(Keeping):
         phrases: bool = False,
         budgets: Budgets = DEFAULTS,
     ):
-        if not 0 <= lock_timeout <= threading.TIMEOUT_MAX:
-            raise InvalidError(f"want lock_timeout in seconds, 0 or more, got {lock_timeout}")
-        if str(path) == MEMORY and read_only:
-            raise InvalidError('a ":memory:" store is new and empty: it cannot be read-only')
+        _check_opening(path, lock_timeout, read_only)
         self._vanishing = VanishingFolder() if str(path) == MEMORY else None
         self.path = Path(path) if self._vanishing is None else self._vanishing.path
         self.read_only = read_only
@@ -119,6 +115,7 @@ class Store(Keeping):
         self.durability = check_mode(durability)
         self._closed = False
         self._embedder: Embedder | None = None
+        self._budgets = budgets
         self._results = Results(budgets.cache_bytes, budgets.cache_seconds)
         name = embedders.name_of(embedder, dim)
         wanted: dict[str, Any] = {
@@ -131,14 +128,12 @@ class Store(Keeping):
             return manifest_of(embedder=name, **made)
 
         try:
-            self._budgets = budgets
             self._directory = self._acquire(None if read_only else new)
         except BaseException:
             self._vanish()
             raise
         try:
-            given = name if embedder is not None else None
-            expect(self._directory.manifest, embedder=given, **wanted)
+            expect(self._directory.manifest, embedder=None if embedder is None else name, **wanted)
             self._fix_dim(dim)
             self._embedder = self._embedder_of(embedder)
         except BaseException:
@@ -147,6 +142,7 @@ class Store(Keeping):
 
     def _acquire(self, new: NewManifest | None) -> Directory:
         """The directory; given budgets are those of all handles of this process from now on."""
+        memory.set_limit(self, self._budgets.memory_limit)
         directory = Directory.acquire(
             self.path, read_only=self.read_only, new=new, durability=self.durability
         )
@@ -193,6 +189,7 @@ class Store(Keeping):
         self._vanish()
 
     def _vanish(self) -> None:
+        memory.set_limit(self, None)
         if self._vanishing is not None:
             self._vanishing.remove()
 
@@ -230,7 +227,7 @@ class Store(Keeping):
         about: the question, a text, a vector (dim,), or a `Question` with both.
         """
         with self.snapshot() as view:
-            return self._answer(view, query, _question(about))
+            return self._answer(view, query, question_of(about))
 
     def search(
         self,
@@ -260,7 +257,7 @@ class Store(Keeping):
         def compute() -> Selection:
             return plan(view, Selection.everything(view, question)).detach()
 
-        return self._results.answer(view, plan, question, compute)
+        return self._results.answer(view, plan, question, lambda: memory.retried(compute))
 
     def get(self, key: Key) -> Concept:
         """The concept of an id or node number; NotFoundError if there is none."""
@@ -294,14 +291,14 @@ class Store(Keeping):
 
         asked = Question(text=question, vector=vector)
         with self.snapshot() as view:
-            plan = plan or _asking(view, asked, k)
+            plan = plan or asking(view, asked, k)
             found = plan(view, Selection.everything(view, asked))
             return answer(view, found, k, gate, declared)
 
     def ask_plan(self, question: str, *, vector: Any = None, k: int = 5) -> Query[Snapshot]:
         """The plan by which `ask` finds passages: a query to print, change and give back to it."""
         with self.snapshot() as view:
-            return _asking(view, Question(text=question, vector=vector), k)
+            return asking(view, Question(text=question, vector=vector), k)
 
     # Writing, one step each.
 
@@ -350,49 +347,10 @@ class Store(Keeping):
                 )
 
 
-def plan_of(
-    view: Snapshot,
-    question: Question,
-    k: int,
-    where: Condition | None = None,
-    method: str | None = None,
-    *,
-    spread: bool = True,
-) -> Query[Snapshot]:
-    """The plan of `search`: a query that may also be printed, kept and run by hand.
-
-    Vectors and words are fused by what their scores are worth, cosines and shares of the words'
-    weight; then half the say goes to a walk from the three best over associations either way, if
-    there are any and `spread`.  Of what was tried this loses least to the better part wherever
-    one is weak (bench/notes/retrieval.md).
-    """
-    depth = max(k, FUSED_ROWS)
-    has_vector = question.vector is not None or (view.has_embedder and question.text is not None)
-    if method not in (None, "vectors", "words"):
-        raise InvalidError(f'want method "vectors", "words" or None, got {method!r}')
-    start = () if where is None else (Where(where),)
-    if method == "vectors" or (method is None and question.text is None):
-        return Query(*start, Near(k))
-    if method == "words" or not has_vector or view.head.vectors == 0:
-        return Query(*start, Words(k))
-    steps: list[Operator[Snapshot]] = [
-        *start,
-        Fuse(Near(depth), Words(depth), method="share", weights=(0.5, 0.5)),
-    ]
-    if spread and view.head.associations:
-        walk = Query(Top(SPREAD_FROM), SPREAD, *start)
-        steps.append(Fuse(All(), walk, method="linear", weights=(0.5, 0.5)))
-    return Query(*steps, Top(k))
-
-
-def _asking(view: Snapshot, question: Question, k: int) -> Query[Snapshot]:
-    """Search, deep enough for Recall, which walks by itself, to start from."""
-    search = plan_of(view, question, max(k, FUSED_ROWS), spread=False)
-    return Query(*search.operators, Recall(k))
-
-
-def _question(about: Any) -> Question:
-    if isinstance(about, Question):
-        return about
-    is_text = about is None or isinstance(about, str)
-    return Question(text=about) if is_text else Question(vector=about)
+def _check_opening(path: object, lock_timeout: float, read_only: bool) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidError(f'want the path of a folder, or ":memory:", got {path!r}')
+    if not 0 <= lock_timeout <= threading.TIMEOUT_MAX:
+        raise InvalidError(f"want lock_timeout in seconds, 0 or more, got {lock_timeout}")
+    if str(path) == MEMORY and read_only:
+        raise InvalidError('a ":memory:" store is new and empty: it cannot be read-only')

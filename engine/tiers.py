@@ -17,6 +17,7 @@ processes are not known here; what is forgotten at close is only what was read, 
 
 import threading
 import time
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from . import memory
 from .catalog import CatalogTransaction
 from .heads import Head
 from .layout import DICTIONARY_BYTES_MAX, dictionary_key, is_cold, node_key, node_of, seal
@@ -37,6 +39,7 @@ STRENGTH_MIN = 2.0**-20
 PROMOTED_MAX = 4_096  # Records of one write.
 PROMOTED_SHARE = 0.5  # Of the budget.
 TRACKED_MAX = 1 << 18  # Nodes whose reads are remembered.
+TRACKED_BYTES = 160  # Of one of them, here and in the set of cold ones.
 PENDING_MAX = 4_096  # Reads between two foldings.
 SAMPLES = 512  # Records that a dictionary is made of,
 SAMPLE_BYTES = 2_048  # and how much of each: every byte is the start of a piece that is counted.
@@ -68,6 +71,15 @@ class Tiers:
         self._read: dict[int, float] = {}  # log2 of the decayed count of reads, by node.
         self._cold: dict[int, None] = {}  # Cold nodes that were read.
         self._lock = threading.Lock()
+        self._claim = memory.Claim()
+        memory.caches.add(self)
+
+    def shrink(self) -> None:
+        """Forget which records were read."""
+        if self._lock.acquire(blocking=False):
+            self._read, self._cold = {}, {}
+            self._claim.fits(0)
+            self._lock.release()
 
     def note(self, node: int, cold: bool) -> None:
         """A record was read."""
@@ -101,6 +113,8 @@ class Tiers:
             if len(self._read) > TRACKED_MAX:
                 best = sorted(self._read.items(), key=lambda item: -item[1])
                 self._read = dict(best[: TRACKED_MAX // 2])
+            if not self._claim.fits(TRACKED_BYTES * (len(self._read) + len(self._cold))):
+                self._read, self._cold = {}, {}
 
     def score(self, node: int, strength: float, written_ns: int, size_bytes: int) -> float:
         """log2 of the score of a record, but for the age that all have in common."""
@@ -171,9 +185,7 @@ def settle(txn: CatalogTransaction, head: Head, tiers: Tiers) -> Head:
 
 def _lowest(txn: CatalogTransaction, tiers: Tiers, excess: int) -> list[int]:
     """Hot nodes of the lowest scores whose records fill `excess` bytes; ties by node."""
-    nodes: list[int] = []
-    scores: list[float] = []
-    sizes: list[int] = []
+    nodes, scores, sizes = array("I"), array("d"), array("I")  # Lists of objects took 7 times more.
     for key, value in txn.items("concepts"):
         if not is_cold(value):
             node = node_of(key)[0]
@@ -183,7 +195,7 @@ def _lowest(txn: CatalogTransaction, tiers: Tiers, excess: int) -> list[int]:
             scores.append(tiers.score(node, record.get("w", 1.0), written, len(value)))
             sizes.append(len(value))
     order = np.argsort(np.array(scores), kind="stable")
-    filled = np.cumsum(np.array(sizes)[order])
+    filled = np.cumsum(np.array(sizes, np.int64)[order])
     picked = order[: int(np.searchsorted(filled, excess)) + 1]
     return sorted(nodes[i] for i in picked.tolist())
 

@@ -30,6 +30,7 @@ from .errors import ClosedError, InvalidError
 from .heads import Head
 from .learning import Learning
 from .linking import LOOKED_UP_MAX
+from .memory import Claim
 from .syncing import sync
 from .text import records as text_records
 from .tiers import settle
@@ -57,6 +58,7 @@ class Transaction(Learning):
         except BaseException:
             self._writing.__exit__(None, None, None)
             raise
+        self._held = Claim()
         self._broken = False
         self._waits = durability == "commit"  # Else sync points may come later.
         self._dim_before = directory.manifest.dim
@@ -222,6 +224,7 @@ class Transaction(Learning):
 
     def _end(self) -> None:
         self._ended = True
+        self._held = Claim()
         try:
             super().close()
         finally:

@@ -78,7 +78,8 @@ LINKS: list[tuple[dict[str, Any], type[Exception], str]] = [
 def untouched(store: ql.Store, before: dict[str, Any]) -> None:
     after = store.stats()
     for stats in (before, after):
-        stats.pop("size_bytes", None)
+        for name in ("size_bytes", "memory"):
+            stats.pop(name, None)
     assert after == before
     assert store.check() == []
 
@@ -182,3 +183,30 @@ def test_what_is_plain_among_many_passes_alone(value: object) -> None:
         assert passes(check) or not plain
     assert checks.are_plain(["a", "ä", "zoë"])
     assert checks.are_plain(["a\tb", None], lines=True)
+
+
+@pytest.mark.parametrize("wrong", [5, None, b"folder", ["folder"]])
+def test_a_path_is_a_path(wrong: Any) -> None:
+    with pytest.raises(ql.InvalidError, match="want the path of a folder"):
+        ql.open(wrong)
+
+
+@pytest.mark.parametrize("wrong", [5, b"text", ["text"]])
+def test_a_question_is_a_text(atlas: ql.Store, wrong: Any) -> None:
+    with pytest.raises(ql.InvalidError, match=r"want a text as str, or vector=\.\.\."):
+        atlas.search(wrong)
+    with pytest.raises(ql.InvalidError, match=r"want a text as str, or vector=\.\.\."):
+        atlas.ask(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["x", 0, -1, 1.5, None, True])
+@pytest.mark.parametrize("method", [None, "words", "vectors"])
+def test_k_is_a_count(atlas: ql.Store, wrong: Any, method: str | None) -> None:
+    with pytest.raises(ql.InvalidError, match="want an integer k >= 1"):
+        atlas.search("city", wrong, method=method)
+
+
+def test_an_operator_has_a_name_of_its_own() -> None:
+    with pytest.raises(ql.InvalidError, match=r"want another name .* got 'Near'"):
+        type("Near", (ql.Operator,), {})
+    assert ql.Operator.known()["Near"] is ql.Near

@@ -102,3 +102,19 @@ def test_ask_names_made_up_ids_and_folds_long_paths() -> None:
     assert shown[2] == f"{start_shown} of Sciences,\u2026"
     assert shown[3] == "       -located_in-> Berlin  (0.720)"
     assert "  x Alexander von Humboldt" in "\n".join(shown)
+
+
+def test_a_refused_ingest_leaves_no_store_and_keeps_one_that_was_there() -> None:
+    Path("bad.jsonl").write_text('{"id": "a", "text": "one"}\nnot json\n', encoding="utf-8")
+    store = Path("store")
+    refused = run("ingest", "store", "bad.jsonl", "--no-embed")
+    assert refused.exit_code != 0
+    assert not store.exists()
+    refused = run(
+        "ingest", "store", "bad.jsonl", "--no-embed", "--batch", "1"
+    )  # The first batch is committed.
+    assert refused.exit_code != 0
+    assert lines(run("stats", "store", "--json"))[0]["concepts"] == 1
+    ql.open(Path("empty"), dim=8).close()
+    assert run("ingest", "empty", "bad.jsonl", "--no-embed").exit_code != 0
+    assert Path("empty").exists()

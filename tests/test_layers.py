@@ -13,7 +13,8 @@ LAYERS = (
     "errors records layout plugins locking heads syncing environment mounts concepts edges",
     "bindings",
     "kernels hashing regular patterns",
-    "vectors associations extents text catalog tiers selection rows views spiking filters bitmaps"
+    "memory dirty vectors associations extents text catalog tiers selection rows views"
+    " spiking filters bitmaps"
     " coding facets bundle reading cutting coherence calibration indexing background checks drafts"
     " budgets embedders columns ledgers plasticity memories genomes blobs"
     " checkpoints connectomes blueprints rasters namespaces addressing"
@@ -24,7 +25,7 @@ LAYERS = (
     "snapshot nearness",
     "query results bounding adding linking changing learning transaction checking copying"
     " compacting repairing adjacency",
-    "operators asking",
+    "operators planning asking",
     "store keeping vanishing",
     "asynchronous ingesting importing exporting conditions diagnosing"  # Jobs on a store.
     " networkx_backend",

@@ -7,6 +7,7 @@ JSON: most processes need a few, and all together take longer to import than a s
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InvalidError
 from ..query import Operator
 
 if TYPE_CHECKING:
@@ -106,3 +107,6 @@ def _load() -> None:
 
 
 Operator.loaders.append(_load)
+Operator.reserved |= {name: f"{__name__}.{home}" for name, home in _HOME_OF.items()}
+for _name in _HOME_OF.keys() & Operator._registry.keys():  # Defined before anything was opened.
+    raise InvalidError(f"want another name than that of a built-in operator, got {_name!r}")

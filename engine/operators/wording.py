@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InvalidError
+from ..nearness import is_count
 from ..query import Operator
 from ..selection import Selection, as_rows
 from ..snapshot import Snapshot
@@ -31,8 +32,8 @@ class Words(Operator[Snapshot]):
         text = selection.question.text
         if text is None:
             raise InvalidError("Words wants a question with a text; pass about=... with one")
-        if self.k < 1:
-            raise InvalidError(f"want k >= 1, got {self.k}")
+        if not is_count(self.k):
+            raise InvalidError(f"want an integer k >= 1, got {self.k!r}")
         words = view.words
         found = words.search(
             words.words(text),

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import memory
 from ..bindings.text import NONE, WordsBuilder, WordsSegment, merge
 from ..errors import InvalidError
 from ..syncing import sync
@@ -30,6 +31,7 @@ UInt32 = NDArray[np.uint32]
 
 BUILD_BYTES_MAX = 256 << 20  # Memory of a builder; beyond, it writes a part and starts anew.
 BUILD_BATCH = 4_096  # Texts handed to the C core at once.
+MERGE_BYTES = 48  # Of columns for each document, while segments are merged.
 TAIL_MAX = 8_192  # Changed texts that are worth a segment.
 MERGE_RATIO = 4  # A segment is merged with the later ones when it is not this much larger.
 
@@ -87,6 +89,13 @@ class WordIndex:
         self._open: dict[str, WordsSegment] = {}
         self._layers: tuple[tuple[str, ...], tuple[Layer, ...]] = ((), ())
         self._tail = WordTail(0, self.analyser, phrases=positions)
+        memory.caches.add(self)
+
+    def shrink(self) -> None:
+        """Forget what was read of the tail; views that use it keep theirs."""
+        if self._lock.acquire(blocking=False):
+            self._tail = WordTail(self._tail.first, self.analyser, phrases=self.positions)
+            self._lock.release()
 
     # Reading.
 
@@ -142,13 +151,14 @@ class WordIndex:
         self.folder.mkdir(exist_ok=True)
         builder = WordsBuilder(positions=self.positions)
         parts: list[Path] = []
+        size_max = min(BUILD_BYTES_MAX, (memory.limit() or 1 << 62) // memory.BUILD_SHARE)
         batch: list[tuple[int, bytes | None]] = []
         for node, text in documents:
             batch.append((node, None if text is None else self.analyser.prepare(text)))
             if len(batch) == BUILD_BATCH:
                 self._feed(builder, batch)
                 batch.clear()
-                if builder.size_bytes > BUILD_BYTES_MAX:
+                if builder.size_bytes > size_max:
                     parts.append(self._write_part(builder, name, len(parts)))
         self._feed(builder, batch)
         path = self.folder / name
@@ -181,6 +191,9 @@ class WordIndex:
         if not names:
             raise InvalidError("want at least one segment to merge, got none")
         layers = self._stack(names)
+        claim = memory.Claim()
+        documents = sum(x.segment.documents for x in layers)
+        claim.to(documents * MERGE_BYTES, f"merge the words of {documents} concepts")
         kept = [x.kept(keep_tombstones) for x in layers]
         nodes = np.concatenate([x.segment.nodes[k] for x, k in zip(layers, kept, strict=True)])
         lengths = np.concatenate([x.segment.lengths[k] for x, k in zip(layers, kept, strict=True)])

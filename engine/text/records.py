@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,10 +170,12 @@ def renew(index: WordIndex, txn: CatalogTransaction, head: Head) -> tuple[Head, 
     for key, _ in list(txn.items("words")):
         txn.delete("words", key)
     words = ((node, words_of(txn.concept(node))) for node in txn.nodes().tolist())
-    documents = [(node, text) for node, text in words if text is not None]
+    documents = ((node, text) for node, text in words if text is not None)
+    first = next(documents, None)
     names = [path.stem.removeprefix("words-") for path in index.folder.glob("words-*.post")]
     number = max((int(name) for name in names if name.isdigit()), default=0) + 1
-    current = (index.build(words_name(number), documents),) if documents else ()
+    made = chain((first,), documents) if first else None
+    current = (index.build(words_name(number), made),) if made else ()
     now = Segments(current, number + 1)
     txn.put("store", WORDS_KEY, seal(WORDS_KEY, asdict(now)))
     return head._replace(words_start=head.words_end), now

@@ -16,12 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CorruptError, InvalidError
+from ..memory import Claim
 from .tokens import Analyser
 
 UInt32 = NDArray[np.uint32]
 Int64 = NDArray[np.int64]
 Texts = Callable[[Sequence[int]], Sequence[str | None]]
 """The texts of nodes as one snapshot sees them; None for a node that has none."""
+
+POSTING_BYTES = 16  # Of an entry and its frequency, arrays growing ahead,
+WORD_BYTES = 600  # and of a word with its two arrays.
 
 _NEVER = (1 << 63) - 1
 _UNREAD = -2
@@ -61,6 +65,7 @@ class WordTail:
         self._lengths = array("q")
         self._last: dict[int, int] = {}
         self._postings: dict[str, tuple[array[int], array[int]]] = {}
+        self._claim = Claim()
 
     def part(
         self, until: int, changes: Callable[[int, int], Sequence[int]], texts: Texts
@@ -113,7 +118,11 @@ class WordTail:
 
     def _add(self, entry: int, text: str) -> int:
         words = self._analyser.words(text)
-        for word, frequency in Counter(words).items():
+        counts = Counter(words)
+        fresh = sum(word not in self._postings for word in counts)
+        size = len(counts) * POSTING_BYTES + fresh * WORD_BYTES
+        self._claim.more(size + len(text) * bool(self._phrases is not None), "read new texts")
+        for word, frequency in counts.items():
             entries, frequencies = self._postings.setdefault(word, (array("I"), array("I")))
             entries.append(entry)
             frequencies.append(frequency)
