@@ -110,9 +110,7 @@ def test_a_refused_ingest_leaves_no_store_and_keeps_one_that_was_there() -> None
     refused = run("ingest", "store", "bad.jsonl", "--no-embed")
     assert refused.exit_code != 0
     assert not store.exists()
-    refused = run(
-        "ingest", "store", "bad.jsonl", "--no-embed", "--batch", "1"
-    )  # The first batch is committed.
+    refused = run("ingest", "store", "bad.jsonl", "--no-embed", "--batch", "1")  # One is committed.
     assert refused.exit_code != 0
     assert lines(run("stats", "store", "--json"))[0]["concepts"] == 1
     ql.open(Path("empty"), dim=8).close()
