@@ -103,7 +103,7 @@ def ingest(
     vectors = load_vectors(options.pop("vectors"))
     named = expect_inputs(files, options)  # Before a store is created.
     with (
-        nothing_left_of_a_new(store),
+        all_or_no_store(store),
         open_store(store, vectors, lock_timeout, **options) as opened,
     ):
         if not as_json:
@@ -120,7 +120,7 @@ def ingest(
 
 
 @contextmanager
-def nothing_left_of_a_new(store: Path) -> Iterator[None]:
+def all_or_no_store(store: Path) -> Iterator[None]:
     """Around what may make a store: where it fails before its first commit, none is left."""
     from ..errors import QuillianError
     from ..store import open
