@@ -214,12 +214,8 @@ class CatalogTransaction(EdgeTable):
             self._dirty.end()
 
     def commit(self) -> None:
-        """Make it visible and, if the catalog is synced, durable: LMDB's own two syncs.
-
-        On failure nothing of it happened.
-        """
-        txn = self.txn
-        number = self.number
+        """Make it visible and, by LMDB's syncs, durable; on failure nothing of it happened."""
+        txn, number = self.txn, self.number
         try:
             with lmdb_errors("commit"):
                 txn.commit()

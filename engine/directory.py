@@ -57,8 +57,7 @@ class Directory:
         self.tiers = Tiers()
         self.kept = Kept()
         self._words: WordIndex | None = None
-        self._seen = -1  # The last commit and index generation that this process has followed.
-        self._index_seen = 0
+        self._seen, self._index_seen = -1, 0  # The last commit and index generation followed.
         self._lock = threading.RLock()
         self._indexer = Indexer(self._index_in_background)
         self.folder = Indexer(lambda _: folding.fold(self, INDEX_LOCK_TIMEOUT_S))
