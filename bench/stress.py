@@ -6,12 +6,15 @@
 Concepts are real texts (WordNet, Debian's packages, the dictionaries of FOLDER, see vector_data.py;
 181,000 without those, so ask for more), then recombined ones up to the number, embedded offline.
 Associations are WordNet's and Debian's own, `mentions` of WordNet's words, and `near`: the nearest
-concepts of others. The phases run in one process, except for the one that is killed. It ends with a
-table, an SVG chart beside the store, and a row per phase in a SQLite file (--results).
+concepts of others. The phases run in one process, except for the one that is killed and for the
+texts, which wait in a file so that the memory measured is the engine's. It ends with a table, an
+SVG chart beside the store, and a row per phase in a SQLite file (--results).
 """
 
 import argparse
+import itertools
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -32,7 +35,7 @@ import numpy as np
 import quillian as ql
 import stress_report
 import vector_data
-from quillian.ingesting import Ingest
+from quillian.ingesting import Counts, Ingest
 from quillian.operators import Expand, Near, Spike, Top
 from quillian.reading import Item, read_packages, read_wordnet
 from quillian.reading.packages import available
@@ -41,9 +44,10 @@ from stress_report import Phase
 SEED = 1
 BATCH = 20_000
 K = 10
-MENTIONS = 3  # At most, of one text.
+MENTIONS = 5  # At most, of one text.
 LINKED = 3  # Nearest neighbours that a concept is linked to.
 CHURN = 0.1
+READ = ("wordnet", "packages")  # Sources that are ingested as concepts of their own.
 PHASES = ("make", "ask", "change")
 WORD = re.compile(r"[^\W\d_]{4,}")
 
@@ -59,6 +63,11 @@ class Plan:
     dictd: Path | None
     embedder: str
 
+    @property
+    def texts(self) -> Path:
+        """The file of texts, one a line."""
+        return self.store.with_suffix(".texts")
+
 
 class Run:
     """The phases one after another, each noted with its time, memory and disk."""
@@ -68,7 +77,7 @@ class Run:
         self.phases: list[Phase] = []
         self.facts: dict[str, Any] = {}
         self.chance = random.Random(SEED)
-        self.texts: list[str] = []  # Of the concepts "text 0", "text 1", ...
+        self.texts = 0  # How many concepts "text 0", "text 1", ... there are.
         self.words: dict[str, str] = {}  # Word -> the id of its first synset.
 
     @contextmanager
@@ -76,11 +85,12 @@ class Run:
         """A phase; the block sets `count` (of what) or `times` (in seconds)."""
         stress_report.tell(f"{name} ...")
         stress_report.reset_peak()
+        own = stress_report.OwnMemory()
         phase, wall, used = Phase(name, what), time.perf_counter(), time.process_time()
         yield phase
         phase.seconds = time.perf_counter() - wall
         phase.cpu_seconds = time.process_time() - used
-        phase.peak_mb = stress_report.peak_mb()
+        phase.peak_mb, phase.own_mb = stress_report.peak_mb(), own.peak()
         phase.disk_mb = stress_report.disk_mb(self.plan.store)
         phase.load = os.getloadavg()[0]
         self.phases.append(phase)
@@ -91,11 +101,11 @@ class Run:
     def make(self) -> None:
         """Ingest, mention, index and link."""
         with self.phase("texts", "texts") as phase:
-            sources = vector_data.real_texts(self.plan.dictd)
-            phase.count = sum(map(len, sources.values()))
+            self.facts |= _in_a_child(write_texts, self.plan)
+            phase.count = self.facts["real_texts"]
         with ql.open(self.plan.store, embedder=self.plan.embedder) as store:
             with self.phase("ingest", "concepts") as phase:
-                self._ingest(store, sources)
+                self._ingest(store)
                 phase.count = store.stats()["concepts"]
             with self.phase("mentions", "associations") as phase:
                 phase.count = self._mention(store)
@@ -105,26 +115,25 @@ class Run:
             with self.phase("near", "associations") as phase:
                 phase.count = self._link_near(store)
 
-    def _ingest(self, store: ql.Store, sources: dict[str, list[str]]) -> None:
-        ingest = Ingest(store, create=True, on_bad=lambda bad: None)
+    def _ingest(self, store: ql.Store) -> None:
+        def told(counts: Counts) -> None:
+            stress_report.tell(f"  {counts.concepts:,} concepts", again=True)
+
+        ingest = Ingest(store, batch=BATCH, create=True, on_bad=lambda _: None, progress=told)
         for records in (read_wordnet(on_bad=vector_data.ignore), _packages()):
             ingest.take(records)
         ingest.finish()
-        own = {"wordnet", "packages"}
-        real = [x for name, part in sources.items() if name not in own for x in part]
-        room = self.plan.concepts - store.stats()["concepts"]
-        self.texts = real[: max(room, 0)]
-        every = [x for part in sources.values() for x in part]
-        self.facts["real_texts"] = len(every)
-        self.facts["recombined_texts"] = max(0, room - len(self.texts))
-        self.texts += vector_data.recombined(every, self.facts["recombined_texts"])
-        for start in range(0, len(self.texts), BATCH):
-            part = self.texts[start : start + BATCH]
-            ids = [f"text {i}" for i in range(start, start + len(part))]
-            store.add_many(
-                part, ids=ids, kinds="text", data=[{"n": i % 1000} for i in range(len(part))]
-            )
-            stress_report.tell(f"  {start + len(part):,} of {len(self.texts):,} texts")
+        self.texts = max(0, self.plan.concepts - store.stats()["concepts"])
+        self.facts["recombined_texts"] = max(0, self.texts - self.facts["own_texts"])
+        ingest.take(
+            Item(f"text {i}", text, kind="text", data={"n": i % 1000})
+            for i, text in enumerate(self._read_texts())
+        )
+        ingest.finish()
+
+    def _read_texts(self) -> Iterator[str]:
+        with self.plan.texts.open() as lines:
+            yield from map(json.loads, itertools.islice(lines, self.texts))
 
     def _mention(self, store: ql.Store) -> int:
         """Link texts to the synsets whose words they hold, as far as there is room."""
@@ -139,7 +148,7 @@ class Run:
                     self.words.setdefault((name or "").casefold(), item.id)
 
     def _mentions(self) -> Iterator[tuple[str, str]]:
-        for number, text in enumerate(self.texts):
+        for number, text in enumerate(self._read_texts()):
             found = (self.words.get(word) for word in WORD.findall(text.casefold()))
             for target in list(dict.fromkeys(x for x in found if x))[:MENTIONS]:
                 yield f"text {number}", target
@@ -147,11 +156,11 @@ class Run:
     def _link_near(self, store: ql.Store) -> int:
         room = self.plan.associations - store.stats()["associations"]
         with store.snapshot() as view:
-            return self._link(store, self._nearest(view, room), "near", room)
+            return self._link(store, self._nearest(view), "near", room)
 
-    def _nearest(self, view: ql.Snapshot, room: int) -> Iterator[tuple[str, str]]:
+    def _nearest(self, view: ql.Snapshot) -> Iterator[tuple[str, str]]:
         nodes = view.all_nodes()
-        chosen = np.random.default_rng(SEED).permutation(nodes)[: room // LINKED + 1]
+        chosen = np.random.default_rng(SEED).permutation(nodes)
         for start in range(0, len(chosen), BATCH):
             records = [x for x in view.records(chosen[start : start + BATCH]) if x.slots]
             for record, vector in zip(
@@ -180,9 +189,7 @@ class Run:
         """What asking and changing need to know of a store that an earlier run made."""
         self._read_words()
         with ql.open(self.plan.store, read_only=True) as store, store.snapshot() as view:
-            for concept in view.concepts({"kind": "text"}):
-                if concept.id == f"text {len(self.texts)}":
-                    self.texts.append(concept.text or "")
+            self.texts = len(view.matching({"kind": "text"}))
 
     # Asking.
 
@@ -234,7 +241,7 @@ class Run:
             ),
             "spike 10 bursts": (lambda q: store.run(ql.Query(near, Spike()), about=q), vectors[:3]),
             "ask": (store.ask, names),
-            "get": (view.get, [f"text {i}" for i in range(len(self.texts))][: self.plan.queries]),
+            "get": (view.get, [f"text {i}" for i in range(min(self.texts, self.plan.queries))]),
         }
         if hasattr(ql, "Spread"):
             spread = ql.Spread()
@@ -249,7 +256,7 @@ class Run:
     def change(self) -> None:
         """Replace a tenth, compact, kill a writer, open again."""
         count = int(self.plan.concepts * CHURN)
-        numbers = self.chance.sample(range(len(self.texts)), min(count, len(self.texts)))
+        numbers = self.chance.sample(range(self.texts), min(count, self.texts))
         with ql.open(self.plan.store) as store:
             with self.phase("churn", "concepts") as phase:
                 phase.count = len(numbers)
@@ -271,7 +278,9 @@ class Run:
             assert not lost, lost
 
     def _replace(self, store: ql.Store, numbers: list[int]) -> None:
-        texts = vector_data.recombined([self.texts[n] for n in numbers], len(numbers))
+        with store.snapshot() as view:
+            old = [view.get(f"text {number}").text or "" for number in numbers]
+        texts = vector_data.recombined(old, len(numbers))
         with store.transaction() as txn:
             for number in numbers:
                 txn.forget(f"text {number}")
@@ -294,6 +303,23 @@ class Run:
             process.send_signal(signal.SIGKILL)
             heard += [line.strip() for line in process.stdout if line.endswith("\n")]
         return [id for id in heard if id]
+
+
+def write_texts(plan: Plan) -> dict[str, int]:
+    """Write the texts that are no WordNet or packages, then recombined ones; how many are real."""
+    sources = vector_data.real_texts(plan.dictd)
+    every = [x for part in sources.values() for x in part]
+    own = [x for name, part in sources.items() if name not in READ for x in part]
+    texts = own + vector_data.recombined(every, max(0, plan.concepts - len(own)))
+    with plan.texts.open("w") as lines:
+        lines.writelines(json.dumps(text) + "\n" for text in texts)
+    return {"real_texts": len(every), "own_texts": len(own)}
+
+
+def _in_a_child(call: Callable[[Plan], dict[str, int]], plan: Plan) -> dict[str, int]:
+    """What call(plan) returns, from a process whose memory ends with it."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(call, (plan,))
 
 
 def _packages() -> Iterator[Any]:

@@ -3,6 +3,7 @@
 import html
 import json
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,8 +15,9 @@ import numpy as np
 
 @dataclass
 class Phase:
-    """One phase: seconds of wall and processor time, peak resident MB within it, disk MB after it.
+    """One phase: seconds of wall and processor time, peak MB within it, disk MB after it.
 
+    peak_mb: resident, mapped files included; own_mb: without what the kernel may drop, files.
     count: how many of `what` it worked through; times: seconds of each call, if calls were timed.
     """
 
@@ -26,6 +28,7 @@ class Phase:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_mb: float = 0.0
+    own_mb: float = 0.0
     disk_mb: float = 0.0
     load: float = 0.0
     note: str = ""
@@ -62,10 +65,38 @@ def reset_peak() -> None:
 
 def peak_mb() -> float:
     """Peak of resident memory, mapped files included, in MB."""
+    return _status_mb("VmHWM")
+
+
+def _status_mb(field: str) -> float:
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError("no VmHWM in /proc/self/status")
+    raise RuntimeError(f"no {field} in /proc/self/status")
+
+
+class OwnMemory:
+    """Peak of the resident memory that is in no file, so nothing of it can be dropped; sampled."""
+
+    INTERVAL_S = 0.1
+
+    def __init__(self) -> None:
+        self._most = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while True:
+            self._most = max(self._most, _status_mb("RssAnon"))
+            if self._done.wait(self.INTERVAL_S):
+                return
+
+    def peak(self) -> float:
+        """MB; ends the watch."""
+        self._done.set()
+        self._thread.join()
+        return self._most
 
 
 def disk_mb(folder: Path) -> float:
@@ -73,7 +104,18 @@ def disk_mb(folder: Path) -> float:
     return sum(x.stat().st_blocks * 512 for x in folder.rglob("*") if x.is_file()) / 1e6
 
 
-HEADER = ("phase", "seconds", "CPU s", "count", "rate/s", "p50 ms", "p99 ms", "peak MB", "disk MB")
+HEADER = (
+    "phase",
+    "seconds",
+    "CPU s",
+    "count",
+    "rate/s",
+    "p50 ms",
+    "p99 ms",
+    "peak MB",
+    "own MB",
+    "disk MB",
+)
 
 
 def cells(phase: Phase) -> list[str]:
@@ -89,6 +131,7 @@ def cells(phase: Phase) -> list[str]:
         f"{found['p50_ms']:,.2f}" if phase.times else "",
         f"{found['p99_ms']:,.2f}" if phase.times else "",
         f"{phase.peak_mb:,.0f}",
+        f"{phase.own_mb:,.0f}",
         f"{phase.disk_mb:,.0f}",
     ]
 

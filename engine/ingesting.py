@@ -6,9 +6,12 @@ a record that cannot be stored is named by its place in the file and, when `on_b
 of raising, left out alone.
 
 Edges may come before their ends. Those whose ends are not known yet wait in memory until `finish`.
+
+Texts are embedded by a thread of their own, one chunk ahead of what is being written.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +35,12 @@ BATCH = 8_192
 
 CHUNK = 512
 """Records per call of the embedder; between two calls a stop is heard and progress is told."""
+
+Numbered = list[tuple[int, Item]]
+"""Items with their numbers in the order of reading."""
+
+Embedded = dict[int, NDArray[np.float32]]
+"""Vectors of texts by the number of their item; a text without a direction has none."""
 
 UNFIT = (InvalidError, LimitError, ConflictError, NotFoundError)
 """What a store says of one record that it cannot take."""
@@ -82,7 +91,7 @@ class Ingest:
         self._on_bad = on_bad
         self._progress = progress
         self._rows = 0
-        self._items: list[tuple[int, Item]] = []
+        self._items: Numbered = []
         self._edges: list[Edge] = []
         self._waiting: list[Edge] = []
 
@@ -138,9 +147,9 @@ class Ingest:
         self.writing = True
         before = Counts(**{name: getattr(self.counts, name) for name in Counts.__slots__})
         try:
-            with self._store.transaction() as txn:
-                for start in range(0, len(items), CHUNK):
-                    self._add(txn, items[start : start + CHUNK])
+            with self._store.transaction() as txn, ThreadPoolExecutor(1) as worker:
+                for chunk, embedded in self._chunks(txn, items, worker):
+                    self._add(txn, chunk, embedded)
                     self._progress(self.counts)
                     if self.stop:
                         break
@@ -156,7 +165,36 @@ class Ingest:
 
     # Concepts.
 
-    def _add(self, txn: Transaction, numbered: list[tuple[int, Item]]) -> None:
+    def _chunks(
+        self, txn: Transaction, items: Numbered, worker: Executor
+    ) -> Iterator[tuple[Numbered, Embedded]]:
+        """Chunks and the vectors of their texts; the next one is embedded while one is written.
+
+        What the store knows and keeps is not embedded. The embedder is never asked by two threads:
+        a text without a direction is asked for again while a chunk is written, so the worker rests.
+        """
+        embeds = self._vectors is None and txn.has_embedder
+        before: tuple[Numbered, Future[tuple[Embedded, bool]]] | None = None
+        for start in range(0, len(items), CHUNK):
+            chunk = items[start : start + CHUNK]
+            future = worker.submit(_embed, txn, self._unknown(txn, chunk) if embeds else [])
+            if before is not None:
+                embedded, complete = before[1].result()
+                if not complete:
+                    wait([future])
+                yield before[0], embedded
+            before = chunk, future
+        if before is not None:
+            yield before[0], before[1].result()[0]
+
+    def _unknown(self, txn: Transaction, numbered: Numbered) -> Numbered:
+        """Those that will be written: all, unless what the store knows is skipped."""
+        if self._on_conflict != "skip":
+            return numbered
+        known = txn.known([item.key for _, item in numbered]).tolist()
+        return [x for x, there in zip(numbered, known, strict=True) if not there]
+
+    def _add(self, txn: Transaction, numbered: Numbered, embedded: Embedded) -> None:
         known = dict(
             zip(
                 (item.key for _, item in numbered),
@@ -173,11 +211,11 @@ class Ingest:
         if not chosen:
             return
         try:
-            self._add_many(txn, chosen)
+            self._add_many(txn, chosen, embedded)
         except UNFIT:
             for row, item in chosen:  # Nothing of the chunk was written: find who spoilt it.
                 try:
-                    self._add_many(txn, [(row, item)])
+                    self._add_many(txn, [(row, item)], embedded)
                 except UNFIT as error:
                     self._refuse(BadRecordError(item.place, str(error)))
                     continue
@@ -185,7 +223,7 @@ class Ingest:
             return
         self.counts.concepts += sum(not known[item.key] for _, item in chosen)
 
-    def _add_many(self, txn: Transaction, numbered: list[tuple[int, Item]]) -> None:
+    def _add_many(self, txn: Transaction, numbered: Numbered, embedded: Embedded) -> None:
         items = [item for _, item in numbered]
         txn.add_many(
             [item.text for item in items],
@@ -198,13 +236,15 @@ class Ingest:
             since=[item.since for item in items],
             until=[item.until for item in items],
             namespaces=[item.namespace for item in items],
-            vectors=self._vectors_of(numbered),
+            vectors=self._vectors_of(numbered, embedded),
             on_conflict=self._on_conflict,
         )
 
-    def _vectors_of(self, numbered: list[tuple[int, Item]]) -> Any:
+    def _vectors_of(self, numbered: Numbered, embedded: Embedded) -> Any:
         if self._vectors is None:
-            given = [item.vector for _, item in numbered]
+            given = [
+                embedded.get(row) if item.vector is None else item.vector for row, item in numbered
+            ]
             return given if any(vector is not None for vector in given) else None
         for row, item in numbered:
             if row >= len(self._vectors):
@@ -269,3 +309,15 @@ class Ingest:
             self._refuse(BadRecordError(edge.place, str(error)))
             return
         self.counts.associations += 1
+
+
+def _embed(txn: Transaction, numbered: Numbered) -> tuple[Embedded, bool]:
+    """Vectors of the texts that bring none, and whether every such text has one."""
+    texts = {
+        row: item.text
+        for row, item in numbered
+        if item.vector is None and item.text and not item.text.isspace()
+    }
+    vectors = txn.embed(list(texts.values())) if texts else ()
+    embedded = {row: x for row, x in zip(texts, vectors, strict=True) if x.any()}
+    return embedded, len(embedded) == len(texts)

@@ -1,5 +1,7 @@
 """Records into a store: batches, resuming, bad records, edges before their ends, given vectors."""
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -186,3 +188,60 @@ def test_records_without_text_are_kept_without_a_vector(store: ql.Store) -> None
     ingest.take([Item("a", name="A"), Item("b", "b")])
     ingest.finish()
     assert (store.stats()["concepts"], store.stats()["vectors"]) == (2, 1)
+
+
+class Alone(Letters):
+    """Its odd texts have no direction; it notices when two threads ask at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = threading.Lock()
+        self.threads: set[int] = set()
+        self.met = False
+
+    def embed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
+        free = self.inside.acquire(blocking=False)
+        self.met |= not free
+        self.threads.add(threading.get_ident())
+        time.sleep(0.01)  # Whoever comes meanwhile meets somebody.
+        rows = super().embed(texts)
+        rows[[text[-1] in "13579" for text in texts]] = 0
+        if free:
+            self.inside.release()
+        return rows
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_texts_are_embedded_beside_the_writing_by_one_thread_at_a_time(
+    tmp_path: Path, odd: bool
+) -> None:
+    embedder, count = Alone(), 4 * CHUNK
+    step = 1 if odd else 2
+    given = [Item(f"i{n}", f"text {n}") for n in range(0, count * step, step)]
+    with ql.open(tmp_path / "store", embedder=embedder) as store:
+        ingest = Ingest(store, batch=count)
+        ingest.take(given)
+        ingest.finish()
+        with store.snapshot() as view:
+            kept = [x for x in view.records(view.all_nodes()) if x.slots]
+            assert [x.id for x in kept] == [x.id for x in given if int(x.id[1:]) % 2 == 0]
+            vectors = view.vectors([x.node for x in kept])
+    assert not embedder.met
+    assert len(embedder.threads) == 1 + odd  # None but the worker, or also who asks again.
+    expected = Letters().embed([x.text or "" for x in kept])
+    assert np.array_equal(vectors, expected)
+
+
+def test_failing_embedder_leaves_the_batch_out(tmp_path: Path) -> None:
+    class Failing(Letters):
+        def embed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
+            if f"text {3 * CHUNK}" in texts:
+                raise OSError("no model")
+            return super().embed(texts)
+
+    with ql.open(tmp_path / "store", embedder=Failing()) as store:
+        ingest = Ingest(store, batch=4 * CHUNK)
+        with pytest.raises(OSError, match="no model"):
+            ingest.take(items(4 * CHUNK))
+        assert ids(store) == []
+        assert ingest.counts.concepts == 0
