@@ -10,6 +10,7 @@ from .catalog import CatalogTransaction
 from .errors import InvalidError, NotFoundError
 from .heads import Head
 
+SAME_NAMES_SHOWN = 3  # In an error.
 Key = str | int | tuple[str, str]
 """A concept: its id, (namespace, id), or its node number."""
 
@@ -26,7 +27,7 @@ class Addressing:
         if isinstance(key, str | tuple):
             node = self._node_of_id(key)
             if node is None:
-                raise NotFoundError(f"there is no concept with id {key!r}")
+                raise NotFoundError(f"there is no concept with id {key!r}{self._meant(key)}")
             return node
         if isinstance(key, bool) or not isinstance(key, int | np.integer):
             raise InvalidError(
@@ -43,6 +44,13 @@ class Addressing:
             return self._catalog.node(key[1])
         number = self.namespace_numbers().get(key[0])
         return None if number is None else self._catalog.node(key[1], number)
+
+    def _meant(self, key: str | tuple[str, str]) -> str:
+        """Whose name it is: a hint for who took a name for an id."""
+        nodes = self._catalog.named(key) if isinstance(key, str) else []
+        found = map(self._catalog.concept, nodes[:SAME_NAMES_SHOWN])
+        ids = ", ".join(repr(concept.id) for concept in found if concept is not None)
+        return f"; that is a name of {ids}" if ids else ""
 
     def existing(self, key: Key) -> int:
         """The node number of a concept that exists; NotFoundError if there is none."""

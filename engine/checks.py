@@ -81,6 +81,8 @@ def text(value: Any) -> str | None:
     """None, or a text of at most 16 MiB without control characters but tab and line ends."""
     if value is None:
         return None
+    if isinstance(value, Mapping):  # The rows of a data frame.
+        raise InvalidError(f"want text as str, got {list(value)[:5]}: pass fields as data=")
     size = len(_encoded(value, "text"))
     if size > TEXT_BYTES_MAX:
         raise LimitError(f"want a text of at most {TEXT_BYTES_MAX} bytes, got {size}")

@@ -11,6 +11,7 @@ WORDS = {"=": "$eq", "!=": "$ne", ">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$
     "~": "$contains"
 }
 TERM = re.compile(r"([\w.-]+)\s*(!=|>=|<=|=|>|<|~)\s*(.*)", re.DOTALL)
+SIGNS = tuple("=!<>~")
 TEXT_FIELDS = frozenset({"id", "text", "name", "source", "kind", "namespace"})
 """Fields whose values are texts, whatever they look like."""
 
@@ -28,6 +29,10 @@ def parse_conditions(terms: Iterable[str]) -> dict[str, Any] | None:
             want = "want FIELD and one of = != > >= < <= ~ and a value, like 'topic=animal'"
             raise InvalidError(f"{want}; got {term!r}")
         field, sign, value = match.groups()
+        if sign != "~" and value.startswith(SIGNS):
+            raise InvalidError(
+                f"{field} {sign}{value[0]} is no comparison; want one of = != > >= < <= ~"
+            )
         parts.append({field: {WORDS[sign]: value if field in TEXT_FIELDS else _value(value)}})
     if len(parts) <= 1:
         return parts[0] if parts else None

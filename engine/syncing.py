@@ -30,4 +30,5 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         sync(path.parent)
     except OSError as error:
-        raise StorageError(error.errno, f"could not create {path}: {error.strerror}") from error
+        why = f"{error.strerror}; a store is a folder" if path.is_file() else error.strerror
+        raise StorageError(error.errno, f"could not create {path}: {why}") from error

@@ -35,6 +35,30 @@ def test_folder_of_notes_becomes_a_graph() -> None:
     ]
 
 
+def test_fields_of_notes_can_be_filtered_on() -> None:
+    Path("a.md").write_text("---\ntags: [trip, sea]\n---\n# Rome\n\nIt is warm.\n")
+    Path("b.md").write_text("# Oslo\n\nIt is cold.\n")
+    assert run("ingest", "brain", "a.md", "b.md", "--no-embed").exit_code == 0
+    found = lines(run("query", "brain", "it is", "--where", "tags~sea", "--json"))
+    assert [row["id"] for row in found] == ["a.md#rome"]
+
+
+def test_name_in_the_place_of_an_id_is_told_whose_it_is() -> None:
+    Path("a.csv").write_text("id,name\nb7,Anna\nc9,Anna\n")
+    assert run("ingest", "brain", "a.csv", "--no-embed").exit_code == 0
+    result = run("get", "brain", "anna")
+    assert result.exit_code == 3
+    assert "no concept with id 'anna'; that is a name of 'b7', 'c9'" in result.stderr
+    assert "name of" not in run("get", "brain", "berta").stderr
+
+
+def test_file_in_the_place_of_a_store_is_told() -> None:
+    Path("a.csv").write_text("id,name\nb7,Anna\n")
+    result = run("ingest", "a.csv", "a.csv", "--no-embed")
+    assert result.exit_code != 0
+    assert "a store is a folder" in result.stderr
+
+
 def test_query_by_a_filter_alone_lists_what_passes() -> None:
     Path("cities.csv").write_text("id,name,pop\nparis,Paris,2.1\nrome,Rome,2.8\noslo,Oslo,0.7\n")
     assert run("ingest", "brain", "cities.csv", "--no-embed").exit_code == 0

@@ -14,6 +14,8 @@ from quillian.errors import InvalidError
         ("pop >= 2.5", {"pop": {"$gte": 2.5}}),
         ("pop<3", {"pop": {"$lt": 3}}),
         ("a.b!=true", {"a.b": {"$ne": True}}),
+        ("text~=wolf", {"text": {"$contains": "=wolf"}}),
+        ('mark="<b>"', {"mark": {"$eq": "<b>"}}),
         ("text~wolf", {"text": {"$contains": "wolf"}}),
         ("kind=5", {"kind": {"$eq": "5"}}),
         ('code="007"', {"code": {"$eq": "007"}}),
@@ -31,6 +33,12 @@ def test_all_terms_must_hold() -> None:
     both = {"$and": [{"a": {"$gt": 1}}, {"a": {"$lt": 3}}]}
     assert parse_conditions(["a>1", "a<3"]) == both
     assert parse_conditions([]) is None
+
+
+@pytest.mark.parametrize("term", ["age==40", "age>>40", "kind==noun", "age=<40", "a<>4"])
+def test_sign_of_another_language_is_refused(term: str) -> None:
+    with pytest.raises(InvalidError, match=r"is no comparison; want one of = != > >= < <= ~"):
+        parse_conditions([term])
 
 
 @pytest.mark.parametrize("term", ["", "topic", "=animal", "a b=c"])

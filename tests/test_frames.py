@@ -38,3 +38,8 @@ def test_frame_becomes_concepts_and_their_metadata(store: ql.Store) -> None:
         late = view.concepts(where={"at": {"$gte": "2020-01-02"}})
         assert [x.node for x in late] == [nodes[2]]
         assert [x.weight for x in view.neighbours("a")] == [2.5]
+
+
+def test_frame_in_the_place_of_texts_is_told_where_it_goes(store: ql.Store) -> None:
+    with pytest.raises(ql.InvalidError, match=r"got \['price'\]: pass fields as data="):
+        store.add_many(pd.DataFrame({"price": [1.5]}))

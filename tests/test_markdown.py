@@ -54,7 +54,9 @@ def test_sections_stand_under_their_headings() -> None:
 
 
 def test_document_is_named_by_its_first_heading_else_its_file() -> None:
-    assert read(NOTE)[0] == Item("a.md", name="Trip", source="s", kind="document", place="a.md:1")
+    assert read(NOTE)[0] == Item(
+        "a.md", name="Trip", source="s", kind="document", data={"tags": ["x"]}, place="a.md:1"
+    )
     assert read("words", "notes/my note.md")[0].name == "my note"  # type: ignore[union-attr]
 
 
@@ -83,6 +85,37 @@ def test_long_section_is_parted_between_paragraphs() -> None:
     assert list(found) == ["a.md#t", "a.md#t~2"]
     assert all(len(text or "") <= SECTION_CHARS + len("T\n") for text in found.values())
     assert "".join(x or "" for x in found.values()).count("word") == 5 * (SECTION_CHARS // 15)
+
+
+def test_flat_fields_of_the_front_matter_are_metadata_of_document_and_sections() -> None:
+    block = """---
+title: "Trip: to Rome"
+year: 2024 # of the trip
+draft: true
+code: 007
+tags: [food, 'far away']
+people:
+  - Ann
+  - "Bob"
+nested:
+  deep: 1
+long: |
+  line
+empty: []
+date: 2024-05-01
+- stray
+---
+# Trip
+
+Words.
+"""
+    expected = {
+        "title": "Trip: to Rome", "year": 2024, "draft": True, "code": "007", "date": "2024-05-01",
+        "tags": ["food", "far away"], "people": ["Ann", "Bob"],
+    }  # fmt: skip
+    document, section = (x for x in read(block) if isinstance(x, Item))
+    assert document.data == expected
+    assert section.data == expected | {"line": 18}
 
 
 def test_block_at_the_start_that_never_ends_is_text() -> None:

@@ -10,7 +10,8 @@
 
 Ids say where a section stands, so an edited file read again with on_conflict="replace" changes its
 concepts instead of adding new ones. Headings are those of CommonMark with `#`, but not between
-fences, and a block between `---` at the start of a file is left out.
+fences. The fields of a block between `---` at the start of a file (front_matter.py) are metadata of
+the document and of its sections.
 A link leads to a file by its path from the linking one, else by its name alone (the file nearest to
 the top); what leads out of the files that are read stays text.
 """
@@ -20,9 +21,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from ..bindings.limits import ID_BYTES_MAX
+from .front_matter import without_front_matter
 from .items import Edge, Item, OnBad
 from .lines import decoded_lines
 
@@ -97,12 +99,14 @@ def read_markdown(
     name: the file, for messages. id: the document's, a path with "/". documents: all that are read
     together; a link to another file is no edge.
     """
-    sections = list(_sections(decoded_lines(stream, name, on_bad)))
+    fields: dict[str, Any] = {}
+    lines = without_front_matter(decoded_lines(stream, name, on_bad), fields)
+    sections = list(_sections(lines))
     headings = [section.path[-1] for section in sections if section.path]
     title = headings[0] if headings else PurePosixPath(id).stem
-    yield Item(id, name=title, source=source, kind="document", place=f"{name}:1")
+    yield Item(id, name=title, source=source, kind="document", data=fields, place=f"{name}:1")
     before = None
-    for item in _items(sections, name, id, source):
+    for item in _items(sections, name, id, source, fields):
         yield item
         yield Edge(item.id, id, "part_of", place=item.place)
         if before is not None:
@@ -118,7 +122,7 @@ def _sections(lines: Iterator[tuple[int, str]]) -> Iterator[_Section]:
     paragraph: list[str] = []
     levels: list[tuple[int, str]] = []
     fence = ""
-    for number, line in _without_front_matter(lines):
+    for number, line in lines:
         mark = FENCE.match(line)
         if mark and fence in ("", mark[1]):
             fence = "" if fence else mark[1]
@@ -146,21 +150,9 @@ def _unclosed(heading: str) -> str:
     return opened.rstrip() if not opened or opened[-1] in " \t" else text
 
 
-def _without_front_matter(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    held: list[tuple[int, str]] = []
-    for number, line in lines:
-        if not held and (number, line.rstrip()) != (1, "---"):
-            yield number, line
-            break
-        held.append((number, line))
-        if number > 1 and line.rstrip() in ("---", "..."):
-            held = []
-            break
-    yield from held  # A block that never ends is text.
-    yield from lines
-
-
-def _items(sections: list[_Section], name: str, document: str, source: str) -> Iterator[Item]:
+def _items(
+    sections: list[_Section], name: str, document: str, source: str, fields: dict[str, Any]
+) -> Iterator[Item]:
     taken: dict[str, int] = {}
     for section in sections:
         for text in section.parts():
@@ -175,7 +167,7 @@ def _items(sections: list[_Section], name: str, document: str, source: str) -> I
                 name=section.path[-1] if section.path else None,
                 source=source,
                 kind="section",
-                data={"line": section.line},
+                data=fields | {"line": section.line},
                 place=f"{name}:{section.line}",
             )
 
