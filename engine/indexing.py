@@ -94,7 +94,8 @@ class VectorIndex:
             if not path.exists():  # Replaced just now, as above.
                 return
             self.damage = str(error)
-            warnings.warn(f"{path.name} is damaged, searches scan all rows", stacklevel=2)
+            what = f"{path.name} is damaged or of another version"
+            warnings.warn(f"{what}: searches scan all rows until optimize()", stacklevel=2)
         finally:
             self.generation = head.index_generation
             self.curve = head.index_curve
