@@ -1,5 +1,7 @@
 """Columns between numpy and C: memory of the core as read-only arrays, and arrays for it."""
 
+import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,20 +11,22 @@ from ..errors import InvalidError
 from ._core import ffi
 
 UNLIMITED = 2**64 - 1
+FEW = 32
+"""So many numbers are checked in Python: NumPy takes 3 us for each reduction."""
 
 
 def column(owner: Any, start: Any, n: int, dtype: Any) -> NDArray[Any]:
     """n items of C memory as a read-only array, which keeps `owner` alive."""
     if n == 0:
         return np.empty(0, dtype)
-
-    def hold(_start: Any, _owner: Any = owner) -> None:
-        """Nothing to free: the owner frees its columns with itself."""
-
-    kept = ffi.gc(start, hold)
-    array = np.frombuffer(ffi.buffer(kept, n * np.dtype(dtype).itemsize), dtype)
-    array.flags.writeable = False
+    kept = ffi.gc(start, partial(_hold, owner))
+    array = np.ndarray(n, dtype, ffi.buffer(kept, n * np.dtype(dtype).itemsize))
+    array.setflags(False)  # A third of the time of frombuffer and flags, in calls of 10 us.
     return array
+
+
+def _hold(_owner: Any, _start: Any) -> None:
+    """Nothing to free: the owner frees its columns with itself."""
 
 
 def pointer(numbers: NDArray[np.uint32]) -> Any:
@@ -31,6 +35,8 @@ def pointer(numbers: NDArray[np.uint32]) -> Any:
 
 def finite_scores(values: ArrayLike, n: int) -> NDArray[np.float32]:
     scores = np.ascontiguousarray(values, np.float32)
+    if n <= FEW and scores.shape == (n,) and all(map(math.isfinite, scores.tolist())):
+        return scores
     if scores.shape != (n,) or not np.isfinite(scores).all():
         raise InvalidError(f"want scores ({n},), finite, got shape {scores.shape}")
     return scores

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidError
 from ._core import ffi, lib
+from .columns import FEW
 
 EDGE = np.dtype(
     [("source", "<u4"), ("target", "<u4"), ("type", "<u2"), ("flags", "<u2"), ("weight", "<f4")]
@@ -44,8 +45,11 @@ def integers(values: ArrayLike, name: str, limit: int) -> NDArray[Any]:
     column = np.asarray(values)
     if column.size and column.dtype.kind not in "iu":
         raise InvalidError(f"want integers as {name}, got {column.dtype}")
-    if column.size and not (column.min() >= 0 and column.max() <= limit):
-        raise InvalidError(f"want {name} 0..{limit}, got {column.min()}..{column.max()}")
+    if column.size:
+        few = column.ravel().tolist() if column.size <= FEW else None
+        low, high = (min(few), max(few)) if few else (column.min(), column.max())
+        if not 0 <= low <= high <= limit:
+            raise InvalidError(f"want {name} 0..{limit}, got {low}..{high}")
     return column
 
 

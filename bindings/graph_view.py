@@ -142,24 +142,24 @@ class GraphView:
         budget_edges: edges looked at, at most; None: all; `partial` says that it stopped.
         """
         start = node_numbers(seeds, "seeds")
-        values = (
-            np.ones(len(start), np.float32) if scores is None else finite_scores(scores, len(start))
-        )
+        given = ffi.NULL
+        if scores is not None:
+            given = ffi.from_buffer("float[]", finite_scores(scores, len(start)))
         if not 0 <= hops <= 65535:
             raise InvalidError(f"want hops 0..65535, got {hops}")
         budget = edge_budget(budget_edges)
-        if len(np.unique(start)) != len(start):
-            raise InvalidError("want distinct seeds, got one twice")
         data, count = type_filter(types)
         words = 0 if allowed is None else bitmap_words(allowed, 1)
         bits = ffi.NULL if allowed is None else ffi.from_buffer("uint64_t[]", allowed)
         block = ffi.new("ql_reached **")
         cost = ffi.new("ql_cost *")
         status = lib.ql_graph_expand(
-            self.handle, pointer(start), ffi.from_buffer("float[]", values), len(start), hops,
+            self.handle, pointer(start), given, len(start), hops,
             direction_number(direction), data, count, bits, words * 64, discount, budget,
             block, cost,
         )  # fmt: skip
+        if status == lib.QL_E_INVALID and len(np.unique(start)) != len(start):
+            raise InvalidError("want distinct seeds, got one twice")
         check(status, f"expand {len(start)} seeds")
         return _reached(ffi.gc(block[0], lib.ql_reached_free), int(cost.edges))
 

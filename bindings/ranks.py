@@ -49,18 +49,19 @@ def rank_near(
     Cost: about 1 / (alpha * epsilon) edges.  Source: Andersen, Chung, Lang 2006.
     """
     start = node_numbers(seeds, "seeds")
-    given = np.ones(len(start), np.float32) if shares is None else shares
-    weights = finite_scores(given, len(start))
-    if len(start) and not (weights.min() >= 0 and weights.max() > 0):
-        raise InvalidError("want shares of at least 0, one of them above 0")
+    given = ffi.NULL
+    if shares is not None:
+        weights = finite_scores(shares, len(start))
+        if len(start) and not (weights.min() >= 0 and weights.max() > 0):
+            raise InvalidError("want shares of at least 0, one of them above 0")
+        given = ffi.from_buffer("float[]", weights)
     if not (0 < alpha <= 1 and 0 < epsilon <= 1):
         raise InvalidError(f"want alpha and epsilon in (0, 1], got {alpha} and {epsilon}")
     data, count = type_filter(types)
     made, cost = ffi.new("ql_ranks **"), ffi.new("ql_cost *")
     status = lib.ql_graph_rank(
-        view.handle, pointer(start), ffi.from_buffer("float[]", weights), len(start), alpha,
-        epsilon, stays, direction_number(direction), data, count, edge_budget(budget_edges), made,
-        cost,
+        view.handle, pointer(start), given, len(start), alpha, epsilon, stays,
+        direction_number(direction), data, count, edge_budget(budget_edges), made, cost,
     )  # fmt: skip
     check(status, f"rank the nodes near {len(start)} seeds")
     block = ffi.gc(made[0], lib.ql_ranks_free)

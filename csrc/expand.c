@@ -96,11 +96,12 @@ static int steps_reserve(expansion *work)
 static int seeds_place(expansion *work, const uint32_t *seeds, const float *scores, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if (seeds[i] == QL_NONE || !isfinite(scores[i])) return QL_E_INVALID;
+        float score = scores ? scores[i] : 1.0f;
+        if (seeds[i] == QL_NONE || !isfinite(score)) return QL_E_INVALID;
         QL_TRY(steps_reserve(work));
         uint32_t *slot = slot_of(work, seeds[i]);
         if (*slot != 0) return QL_E_INVALID;
-        work->steps[i] = (step){seeds[i], scores[i], QL_NONE, 0, 0};
+        work->steps[i] = (step){seeds[i], score, QL_NONE, 0, 0};
         *slot = ++work->count;
     }
     return QL_OK;

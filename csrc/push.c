@@ -217,15 +217,18 @@ static int seeds_check(pushing *work, const uint32_t *seeds, const float *weight
 {
     double sum = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (seeds[i] == QL_NONE || !isfinite(weights[i]) || weights[i] < 0) return QL_E_INVALID;
-        sum += (double)weights[i];
+        float weight = weights ? weights[i] : 1.0f;
+        if (seeds[i] == QL_NONE || !isfinite(weight) || weight < 0) return QL_E_INVALID;
+        sum += (double)weight;
     }
     if (n > 0 && !(sum > 0)) return QL_E_INVALID;
     work->seeds = seeds;
     work->seed_count = n;
     work->seed_shares = ql_alloc(n, sizeof *work->seed_shares);
     if (!work->seed_shares) return QL_E_MEMORY;
-    for (uint32_t i = 0; i < n; i++) work->seed_shares[i] = (double)weights[i] / sum;
+    for (uint32_t i = 0; i < n; i++) {
+        work->seed_shares[i] = (weights ? (double)weights[i] : 1.0) / sum;
+    }
     return QL_OK;
 }
 

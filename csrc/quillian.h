@@ -265,7 +265,8 @@ int ql_graph_scan(const ql_graph_view *view, int direction, ql_graph_sums *sums)
 int ql_graph_edges(const ql_graph_view *view, ql_edges **edges);
 
 /* Visited-set expansion: every node within `hops` of the seeds, once, at its smallest hop; score =
- * best product of weight*discount along a shortest-hop path from a seed, times the seed's score.
+ * best product of weight*discount along a shortest-hop path from a seed, times the seed's score
+ * (scores NULL: 1).
  * allowed: bit per node below allowed_nodes, or NULL for all: no other node is entered, but the
  * seeds stay. */
 typedef struct ql_reached {
@@ -292,9 +293,9 @@ typedef struct ql_ranks {
     uint32_t partial;  /* 1: budget_edges stopped it; residual still holds */
 } ql_ranks;
 void ql_ranks_free(ql_ranks *ranks);
-/* weights: the seeds' shares of the restarts, at least one above 0. alpha: probability of a
- * restart, (0, 1]. Edges are followed by their weight, which must not be negative; at a node
- * without edges the walk restarts, or stays if `stays`. */
+/* weights: the seeds' shares of the restarts, at least one above 0; NULL: equal ones. alpha:
+ * probability of a restart, (0, 1]. Edges are followed by their weight, which must not be negative;
+ * at a node without edges the walk restarts, or stays if `stays`. */
 int ql_graph_rank(const ql_graph_view *view, const uint32_t *seeds, const float *weights,
                   uint32_t n, double alpha, double epsilon, int stays, int direction,
                   const uint16_t *types, uint32_t types_count, uint64_t budget_edges,
