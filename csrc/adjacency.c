@@ -69,15 +69,18 @@ static const ql_extent *extent_of(const ql_state *state, uint32_t group, int sid
     return block ? block->extent[group % QL_BLOCK_GROUPS][side] : NULL;
 }
 
-static ql_row base_row(const ql_state *state, uint32_t node, int side)
+/* Written where it is wanted: a row that is returned goes through the stack in narrow stores and
+ * wide loads, which cost more than reading it. */
+static inline void base_row(const ql_state *state, uint32_t node, int side, ql_row *row)
 {
     const ql_extent *extent = extent_of(state, node >> QL_GROUP_BITS, side);
-    uint32_t row = node & (QL_GROUP_ROWS - 1);
-    if (!extent || row < extent->first || row - extent->first >= extent->rows) {
-        return (ql_row){0};
+    uint32_t at = (node & (QL_GROUP_ROWS - 1)) - (extent ? extent->first : 0);
+    if (!extent || at >= extent->rows) {
+        *row = (ql_row){0};
+        return;
     }
-    uint32_t start = extent->offset[row - extent->first];
-    return ql_extent_edges(extent, start, extent->offset[row - extent->first + 1] - start);
+    uint32_t start = extent->offset[at];
+    *row = ql_extent_edges(extent, start, extent->offset[at + 1] - start);
 }
 
 /* ---- States and their delta ---- */
@@ -414,11 +417,9 @@ static int row_merge(const ql_state *state, uint32_t limit, ql_row base, uint32_
 int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, ql_scratch *scratch,
                 ql_row *row)
 {
-    ql_row base = base_row(state, node, side);
     uint32_t head = limit == 0 ? 0 : head_of(state, node, side);
-    if (head != 0) return row_merge(state, limit, base, head, side, scratch, row);
-    *row = base;
-    return QL_OK;
+    base_row(state, node, side, row);
+    return head == 0 ? QL_OK : row_merge(state, limit, *row, head, side, scratch, row);
 }
 
 void ql_row_fetch(const ql_state *state, uint32_t node, int side, bool edges)
@@ -465,7 +466,8 @@ void ql_row_find(const ql_state *state, uint32_t limit, uint32_t source, uint16_
         if (*found) *edge = *record;
         return;
     }
-    ql_row row = base_row(state, source, QL_SIDE_OUT);
+    ql_row row;
+    base_row(state, source, QL_SIDE_OUT, &row);
     uint64_t key = (uint64_t)type << 32 | target;
     uint32_t low = ql_row_seek(&row, 0, key);
     *found = low < row.count && ql_row_key(&row, low) == key;
@@ -551,7 +553,8 @@ int ql_walk_find(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row
                                              memory_order_acquire);
         *node = (uint32_t)walk->next++;
         if (head == 0 && walk->only_changed) continue;
-        ql_row base = base_row(walk->state, *node, walk->side);
+        ql_row base;
+        base_row(walk->state, *node, walk->side, &base);
         if (head == 0 && base.count == 0) continue;
         walk->base_count = base.count;
         if (head != 0)

@@ -12,7 +12,8 @@
  * degree(v).
  *
  * Degrees are only looked at when a residual passes epsilon, for which degree 1 would do: a row
- * that is never pushed is mostly never read.  The queue is first in, first out, so the answer
+ * that is never pushed is mostly never read, and of one whose degree says that it is not pushed yet
+ * (hubs) only the length.  The queue is first in, first out, so the answer
  * depends on the view alone, and what is wanted next is known: rows are fetched ahead (a search of
  * 3,000 edges met a row that lay anywhere some thousand times). */
 #include <math.h>
@@ -21,7 +22,7 @@
 #include "order.h"
 
 #define DEGREE_UNKNOWN 0x7fffffffu
-#define SHARES_FIRST 1024u /* a power of two: what a search rarely needs less of */
+#define SHARES_FIRST 4096u /* a power of two: growing costs as much as all searching before it */
 #define QUEUE_FIRST 256u   /* a power of two */
 #define AHEAD_ROW 12u      /* places of the queue ahead at which the place of a row is fetched, */
 #define AHEAD_EDGES 6u     /* and its edges */
@@ -32,7 +33,7 @@ typedef struct share { /* half a cache line: one miss for all that is known of a
     uint32_t degree : 31; /* DEGREE_UNKNOWN: not known yet */
     double rank;
     double residual;
-    double weight;        /* of all its edges, once the degree is known */
+    double weight;        /* of all its edges; below 0: not known yet */
 } share;
 _Static_assert(sizeof(share) == 32, "share");
 
@@ -120,7 +121,7 @@ static int share_add(pushing *work, uint32_t node, double residual)
     if (work->count == work->capacity) QL_TRY(shares_grow(work));
     uint32_t *slot = slot_of(work, node);
     if (*slot == 0) {
-        work->shares[work->count] = (share){.node = node, .degree = DEGREE_UNKNOWN};
+        work->shares[work->count] = (share){.node = node, .degree = DEGREE_UNKNOWN, .weight = -1};
         *slot = ++work->count;
     }
     uint32_t at = *slot - 1;
@@ -166,6 +167,29 @@ static int row_measure(const pushing *work, const ql_row *row, uint32_t *degree,
     return QL_OK;
 }
 
+/* The rows of a node, and its degree and weight as far as they are needed to know whether it is
+ * pushed: the degree takes no walk when all types are followed. */
+static int node_measure(pushing *work, share *one, ql_row rows[QL_SIDES])
+{
+    uint32_t degree = 0;
+    double weight = 0;
+    for (int side = 0; side < QL_SIDES; side++) {
+        if (!(work->direction & (side == QL_SIDE_OUT ? QL_OUT : QL_IN))) continue;
+        QL_TRY(ql_row_read(work->view->state, work->view->limit, one->node, side,
+                           &work->scratch[side], &rows[side]));
+        degree += rows[side].count;
+    }
+    if (one->weight >= 0) return QL_OK;
+    if (!work->types.all || one->residual > work->epsilon * degree) {
+        degree = 0;
+        for (int side = 0; side < QL_SIDES; side++)
+            QL_TRY(row_measure(work, &rows[side], &degree, &weight));
+        one->weight = weight;
+    }
+    one->degree = degree < DEGREE_UNKNOWN ? degree : DEGREE_UNKNOWN - 1;
+    return QL_OK;
+}
+
 static int row_spread(pushing *work, const ql_row *row, double per_weight)
 {
     for (uint32_t i = 0; i < row->count; i++) {
@@ -178,19 +202,11 @@ static int row_spread(pushing *work, const ql_row *row, double per_weight)
 static int node_push(pushing *work, uint32_t at)
 {
     ql_row rows[QL_SIDES] = {{0}, {0}};
-    bool known = work->shares[at].degree != DEGREE_UNKNOWN;
-    uint32_t degree = known ? work->shares[at].degree : 0;
-    double weight = known ? work->shares[at].weight : 0;
-    for (int side = 0; side < QL_SIDES; side++) {
-        if (!(work->direction & (side == QL_SIDE_OUT ? QL_OUT : QL_IN))) continue;
-        QL_TRY(ql_row_read(work->view->state, work->view->limit, work->shares[at].node, side,
-                           &work->scratch[side], &rows[side]));
-        if (!known) QL_TRY(row_measure(work, &rows[side], &degree, &weight));
-    }
     share *one = &work->shares[at];
+    QL_TRY(node_measure(work, one, rows));
+    uint32_t degree = one->degree;
+    double weight = one->weight;
     one->queued = 0;
-    one->degree = degree < DEGREE_UNKNOWN ? degree : DEGREE_UNKNOWN - 1;
-    one->weight = weight;
     if (one->residual <= work->epsilon * (degree ? degree : 1)) return QL_OK;
     double residual = one->residual;
     double rest = (1 - work->alpha) * residual;
