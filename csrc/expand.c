@@ -2,8 +2,10 @@
  *
  * Every node is reached once, at its smallest hop, so the work is bounded by the edges of what is
  * reached (walk enumeration, the default of several graph databases, is not bounded by anything).
- * No array is as long as the graph: visited nodes stand in an open-addressed table of positions in
- * the answer.
+ * No array is as long as the graph: visited nodes stand in an open-addressed table.  Most edges lead
+ * to nodes that are known and do not become better, so beside the node a slot holds the score that
+ * an edge must beat: the best of the level in work, more than any score for the levels before. Its
+ * position in the answer stands apart and is read when that happens.
  *
  * Score of a node: the maximum, over the edges that lead to it from the level before, of
  * (score of the level before * weight) * discount, in float32.  Equal scores: the parent that
@@ -33,6 +35,11 @@ typedef struct step { /* one reached node */
     uint16_t hop;
 } step;
 
+typedef struct slot {
+    uint32_t node; /* QL_NONE: free */
+    float best;    /* the score to beat */
+} slot;
+
 typedef struct expansion {
     const ql_graph_view *view;
     ql_type_set types;
@@ -46,7 +53,8 @@ typedef struct expansion {
     uint32_t capacity;
     step *steps;
     step *spare;         /* for sorting a level */
-    uint32_t *table;     /* 1 + index into steps; 0: free; twice as long as capacity */
+    slot *table;         /* twice as long as capacity */
+    uint32_t *places;    /* index into steps, by slot */
     ql_scratch scratch;
 } expansion;
 
@@ -62,14 +70,14 @@ void ql_reached_free(ql_reached *reached)
 }
 
 /* The slot of a node, or the free slot where it belongs. */
-static uint32_t *slot_of(const expansion *work, uint32_t node)
+static inline uint32_t slot_of(const expansion *work, uint32_t node)
 {
     uint32_t mask = work->capacity * 2 - 1;
     uint32_t at = node * 0x9e3779b1u;
-    for (at ^= at >> 15;; at++) {
-        uint32_t *slot = &work->table[at & mask];
-        if (*slot == 0 || work->steps[*slot - 1].node == node) return slot;
+    for (at = (at ^ at >> 15) & mask; work->table[at].node != node; at = (at + 1) & mask) {
+        if (work->table[at].node == QL_NONE) break;
     }
+    return at;
 }
 
 /* Room for one more node. */
@@ -78,19 +86,43 @@ static int steps_reserve(expansion *work)
     if (work->count < work->capacity) return QL_OK;
     if (work->capacity > UINT32_MAX / 8) return QL_E_LIMIT;
     uint32_t capacity = work->capacity ? work->capacity * 2 : STEPS_FIRST;
+    uint32_t slots = work->capacity * 2;
     step *steps = ql_realloc(work->steps, capacity, sizeof *steps);
     if (!steps) return QL_E_MEMORY;
     work->steps = steps;
     step *spare = ql_realloc(work->spare, capacity, sizeof *spare);
     if (!spare) return QL_E_MEMORY;
     work->spare = spare;
-    uint32_t *table = ql_alloc((size_t)capacity * 2, sizeof *table);
-    if (!table) return QL_E_MEMORY;
-    ql_free(work->table);
+    uint32_t *places = ql_realloc(NULL, (size_t)capacity * 2, sizeof *places);
+    slot *table = ql_realloc(NULL, (size_t)capacity * 2, sizeof *table);
+    if (!places || !table) {
+        ql_free(places);
+        ql_free(table);
+        return QL_E_MEMORY;
+    }
+    slot *old = work->table;
+    uint32_t *old_places = work->places;
     work->table = table;
+    work->places = places;
     work->capacity = capacity;
-    for (uint32_t i = 0; i < work->count; i++) *slot_of(work, steps[i].node) = i + 1;
+    memset(table, 0xff, (size_t)capacity * 2 * sizeof *table);
+    for (uint32_t i = 0; i < slots; i++) {
+        if (old[i].node == QL_NONE) continue;
+        uint32_t at = slot_of(work, old[i].node);
+        table[at] = old[i];
+        places[at] = old_places[i];
+    }
+    ql_free(old);
+    ql_free(old_places);
     return QL_OK;
+}
+
+/* A new node at its free slot. */
+static void step_add(expansion *work, uint32_t at, const step *found, float best)
+{
+    work->table[at] = (slot){found->node, best};
+    work->places[at] = work->count;
+    work->steps[work->count++] = *found;
 }
 
 static int seeds_place(expansion *work, const uint32_t *seeds, const float *scores, uint32_t n)
@@ -99,10 +131,9 @@ static int seeds_place(expansion *work, const uint32_t *seeds, const float *scor
         float score = scores ? scores[i] : 1.0f;
         if (seeds[i] == QL_NONE || !isfinite(score)) return QL_E_INVALID;
         QL_TRY(steps_reserve(work));
-        uint32_t *slot = slot_of(work, seeds[i]);
-        if (*slot != 0) return QL_E_INVALID;
-        work->steps[i] = (step){seeds[i], score, QL_NONE, 0, 0};
-        *slot = ++work->count;
+        uint32_t at = slot_of(work, seeds[i]);
+        if (work->table[at].node != QL_NONE) return QL_E_INVALID;
+        step_add(work, at, &(step){seeds[i], score, QL_NONE, 0, 0}, INFINITY);
     }
     return QL_OK;
 }
@@ -135,25 +166,28 @@ static int row_expand(expansion *work, uint32_t parent, int side, bool *going)
             return QL_OK;
         }
         work->touched++;
-        step found = {row.other[i], score_along(from, ql_row_weight(&row, i), work->discount),
-                      parent, type, hop};
-        uint32_t *slot = slot_of(work, found.node);
-        if (*slot == 0) {
-            if (!is_allowed(work, found.node)) continue;
-            QL_TRY(steps_reserve(work));
-            slot = slot_of(work, found.node); /* The table may be another one now. */
-            work->steps[work->count] = found;
-            *slot = ++work->count;
-        } else if (work->steps[*slot - 1].hop == hop &&
-                   found.score > work->steps[*slot - 1].score) {
-            work->steps[*slot - 1] = found;
+        uint32_t node = row.other[i];
+        float score = score_along(from, ql_row_weight(&row, i), work->discount);
+        uint32_t at = slot_of(work, node);
+        bool known = work->table[at].node != QL_NONE;
+        if (known && !(score > work->table[at].best)) continue;
+        step found = {node, score, parent, type, hop};
+        if (known) {
+            work->table[at].best = score;
+            work->steps[work->places[at]] = found;
+        } else if (is_allowed(work, node)) {
+            if (work->count == work->capacity) {
+                QL_TRY(steps_reserve(work));
+                at = slot_of(work, node);
+            }
+            step_add(work, at, &found, score);
         }
     }
     return QL_OK;
 }
 
-/* Order the steps from `from` on by node: byte-wise counting sort, skipping bytes in which all
- * agree. */
+/* Order the steps from `from` on by node, which no edge makes better any more: byte-wise counting
+ * sort, skipping bytes in which all agree. */
 static void level_sort(expansion *work, uint32_t from)
 {
     uint32_t n = work->count - from;
@@ -177,7 +211,8 @@ static void level_sort(expansion *work, uint32_t from)
         there = swap;
     }
     if (here != work->steps + from) memcpy(work->steps + from, here, n * sizeof *here);
-    for (uint32_t i = from; i < work->count; i++) *slot_of(work, work->steps[i].node) = i + 1;
+    for (uint32_t i = from; i < work->count; i++)
+        work->table[slot_of(work, work->steps[i].node)].best = INFINITY;
 }
 
 static int levels_expand(expansion *work, uint32_t hops, bool *going)
@@ -251,6 +286,7 @@ int ql_graph_expand(const ql_graph_view *view, const uint32_t *seeds, const floa
     ql_free(work.steps);
     ql_free(work.spare);
     ql_free(work.table);
+    ql_free(work.places);
     ql_scratch_free(&work.scratch);
     return status;
 }
