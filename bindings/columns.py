@@ -21,7 +21,7 @@ def column(owner: Any, start: Any, n: int, dtype: Any) -> NDArray[Any]:
         return np.empty(0, dtype)
     kept = ffi.gc(start, partial(_hold, owner))
     array = np.ndarray(n, dtype, ffi.buffer(kept, n * np.dtype(dtype).itemsize))
-    array.setflags(False)  # A third of the time of frombuffer and flags, in calls of 10 us.
+    array.setflags(write=False)  # With frombuffer and flags three times as long, in 10 us calls.
     return array
 
 

@@ -2,10 +2,10 @@
  *
  * Every node is reached once, at its smallest hop, so the work is bounded by the edges of what is
  * reached (walk enumeration, the default of several graph databases, is not bounded by anything).
- * No array is as long as the graph: visited nodes stand in an open-addressed table.  Most edges lead
- * to nodes that are known and do not become better, so beside the node a slot holds the score that
- * an edge must beat: the best of the level in work, more than any score for the levels before. Its
- * position in the answer stands apart and is read when that happens.
+ * No array is as long as the graph: visited nodes stand in an open-addressed table.  Most edges
+ * lead to nodes that are known and do not become better, so beside the node a slot holds the score
+ * that an edge must beat: the best of the level in work, more than any score for the levels before.
+ * Its position in the answer stands apart and is read when that happens.
  *
  * Score of a node: the maximum, over the edges that lead to it from the level before, of
  * (score of the level before * weight) * discount, in float32.  Equal scores: the parent that
