@@ -68,8 +68,8 @@ def coherence(net: Network, seeds: ArrayLike, *, epsilon: float = 1e-4) -> Coher
     cleaned = improve(weighted, around.vertices[:best]) if best else around.vertices[:0]
     lowest = float(around.conductances[best - 1]) if best else 1.0
 
-    def seeds_conductance(row: NDArray[np.uint32]) -> float:
-        return set_conductance(weighted, row, total)
+    def held(rows: NDArray[np.uint32]) -> NDArray[np.float64]:
+        return -set_conductances(weighted, rows, total)
 
     return Coherence(
         components=components(net.graph)[0],
@@ -77,8 +77,8 @@ def coherence(net: Network, seeds: ArrayLike, *, epsilon: float = 1e-4) -> Coher
         trivial=trivial,
         shared=shared_connectivity(net, places),
         core=shared_core(net, places),
-        conductance=seeds_conductance(places),
-        z=-z_score(seeds_conductance, weighted, places),
+        conductance=set_conductance(weighted, places, total),
+        z=z_score(held, weighted, places),
         best=lowest,
         improved=set_conductance(weighted, cleaned, total) if len(cleaned) >= FLOOR else lowest,
         profile=profile(around),
@@ -100,13 +100,14 @@ def pruned_connectivity(net: Network) -> tuple[float | None, bool]:
 
 def among(graph: Csr, kept: NDArray[np.bool_]) -> Csr:
     """The graph among some of its vertices, numbered anew in their order."""
-    number = np.cumsum(kept) - 1
-    sources = np.repeat(np.arange(graph.n), np.diff(graph.offsets).astype(np.int64))
-    arcs = kept[sources] & kept[graph.targets]
-    rows = np.searchsorted(number[sources[arcs]], np.arange(int(kept.sum()) + 1))
+    if kept.all():
+        return graph
+    number = (np.cumsum(kept) - 1).astype(np.uint32)
+    arcs = np.repeat(kept, np.diff(graph.offsets).astype(np.int64)) & kept[graph.targets]
+    before = np.concatenate([[0], np.cumsum(arcs)]).astype(np.uint64)
+    rows = before[np.append(graph.offsets[:-1][kept], graph.offsets[-1])]
     weights = None if graph.weights is None else graph.weights[arcs]
-    targets = number[graph.targets[arcs]].astype(np.uint32)
-    return Csr(rows.astype(np.uint64), targets, weights)
+    return Csr(rows, number[graph.targets[arcs]], weights)
 
 
 def shared_connectivity(net: Network, places: NDArray[np.uint32]) -> float:
@@ -191,9 +192,20 @@ def quotient(graph: Csr, places: NDArray[np.uint32]) -> float:
 
 def set_conductance(graph: Csr, places: NDArray[np.uint32], total: float) -> float:
     """Weight across over the smaller volume, of `total`; 1 where a side has none."""
-    _, heads, weights = rows_of(graph, places)
-    smaller = min(float(weights.sum()), total - float(weights.sum()))
-    return float(weights[~np.isin(heads, places)].sum()) / smaller if smaller > 0 else 1.0
+    return float(set_conductances(graph, places[None], total)[0])
+
+
+def set_conductances(graph: Csr, sets: NDArray[np.uint32], total: float) -> NDArray[np.float64]:
+    """`set_conductance` of each row of sets (s, k) -> (s,)."""
+    count, k = sets.shape
+    tails, heads, weights = rows_of(graph, sets.ravel())
+    rows = tails // k
+    inside = np.zeros((count, graph.n), np.bool_)
+    inside[np.arange(count)[:, None], sets] = True
+    volumes = np.bincount(rows, weights, minlength=count)
+    across = np.bincount(rows, np.where(inside[rows, heads], 0, weights), minlength=count)
+    smaller = np.minimum(volumes, total - volumes)
+    return np.where(smaller > 0, across / np.where(smaller > 0, smaller, 1), 1.0)
 
 
 def rows_of(

@@ -28,13 +28,27 @@ def matched_sets(graph: Csr, places: UInt32, samples: int, seed: int = 0) -> UIn
     for one in np.unique(classes[places]):
         alike = np.flatnonzero(classes == one)
         columns = np.flatnonzero(classes[places] == one)
-        for row in drawn:
-            row[columns] = rng.choice(alike, len(columns), replace=False)
+        drawn[:, columns] = alike[_distinct(rng, samples, len(columns), len(alike))]
     return drawn
 
 
+def _distinct(rng: np.random.Generator, rows: int, k: int, n: int) -> NDArray[np.int64]:
+    """Rows (rows, k) of distinct numbers below n, each set as likely as any other."""
+    if k * k > n:
+        return np.stack([rng.permutation(n)[:k] for _ in range(rows)])
+    found = rng.integers(0, n, (rows, k))
+    again = np.arange(rows)
+    while k > 1:  # At least four of ten rows have no number twice.
+        ordered = np.sort(found[again], axis=1)
+        again = again[(ordered[:, 1:] == ordered[:, :-1]).any(axis=1)]
+        if len(again) == 0:
+            break
+        found[again] = rng.integers(0, n, (len(again), k))
+    return found
+
+
 def z_score(
-    signal: Callable[[UInt32], float],
+    signal: Callable[[UInt32], NDArray[np.float64]],
     graph: Csr,
     places: UInt32,
     *,
@@ -43,8 +57,9 @@ def z_score(
 ) -> float:
     """How many standard deviations the signal of these nodes lies above that of matched sets.
 
-    0 when all matched sets have the same signal: nothing is known then.
+    signal: that of each row of sets (s, k) -> (s,).  0 when all matched sets have the same: nothing
+    is known then.
     """
-    values = np.array([signal(row) for row in matched_sets(graph, places, samples, seed)])
+    values = signal(matched_sets(graph, places, samples, seed))
     spread = float(values.std(ddof=1))
-    return (signal(places) - float(values.mean())) / spread if spread > 0 else 0.0
+    return (float(signal(places[None])[0]) - float(values.mean())) / spread if spread > 0 else 0.0

@@ -12,6 +12,7 @@ from quillian.coherence import (
     pruned_connectivity,
     quotient,
     set_conductance,
+    set_conductances,
     shared_connectivity,
     shared_core,
 )
@@ -77,6 +78,10 @@ def test_conductance_equals_networkx() -> None:
     for size in (1, 5, 15):
         found = set_conductance(plain, np.arange(size, dtype=np.uint32), plain.arcs)
         assert found == pytest.approx(nx.conductance(graph, range(size)))
+    rng = np.random.default_rng(0)
+    sets = np.stack([rng.permutation(30)[:4] for _ in range(20)]).astype(np.uint32)
+    expected = [nx.conductance(graph, row) for row in sets.tolist()]
+    assert set_conductances(plain, sets, plain.arcs) == pytest.approx(expected)
 
 
 def test_a_community_has_a_low_best_and_the_gap_brackets_it() -> None:

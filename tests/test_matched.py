@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from quillian.bindings.csr import Csr
-from quillian.coherence import set_conductance
+from quillian.coherence import set_conductances
 from quillian.cutting import network
 from quillian.errors import InvalidError
 from quillian.matched import matched_sets, z_score
@@ -39,8 +39,8 @@ def test_a_clique_stands_out_and_the_same_degrees_anywhere_do_not() -> None:
     joined.add_edges_from((i, 50 * i + 6) for i in range(6))
     graph = graph_of(joined)
 
-    def held(row: np.ndarray) -> float:
-        return -set_conductance(graph, row, graph.arcs)
+    def held(rows: np.ndarray) -> np.ndarray:
+        return -set_conductances(graph, rows, graph.arcs)
 
     assert z_score(held, graph, np.arange(6, dtype=np.uint32)) > 5
     others = [z_score(held, graph, rng.permutation(np.arange(6, 300))[:6].astype(np.uint32))
@@ -51,6 +51,6 @@ def test_a_clique_stands_out_and_the_same_degrees_anywhere_do_not() -> None:
 def test_nothing_to_compare_with_is_no_surprise() -> None:
     graph = graph_of(nx.complete_graph(5))
     places = np.array([0, 1], np.uint32)
-    assert z_score(lambda row: float(len(row)), graph, places) == 0
+    assert z_score(lambda rows: np.full(len(rows), 2.0), graph, places) == 0
     with pytest.raises(InvalidError):
         matched_sets(graph, places, 1)
