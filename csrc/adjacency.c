@@ -34,7 +34,6 @@
 
 #define INSERTION_MAX 24u /* below this an insertion sort beats counting */
 #define SCRATCH_FIRST 256u
-#define PREFETCH_ROWS 8u
 
 /* ---- Blocks and the base ---- */
 
@@ -374,28 +373,30 @@ static int delta_gather(const ql_state *state, uint32_t limit, uint32_t head, in
 static void scratch_copy(ql_scratch *scratch, uint32_t at, const ql_row *base, uint32_t from,
                          uint32_t count)
 {
-    ql_row_decode(base, from, count, scratch->other + at, scratch->weight + at, scratch->type + at);
+    if (count == 0) return; /* The columns of an empty row may be NULL. */
+    uint32_t *other = scratch->other + at;
+    if (scratch->only_ends) memcpy(other, base->other + from, count * sizeof *other);
+    else ql_row_decode(base, from, count, other, scratch->weight + at, scratch->type + at);
 }
 
-/* The row with its delta: spans of the base between the places of the delta's keys. */
-static int row_merge(const ql_state *state, uint32_t limit, ql_row base, uint32_t head, int side,
+/* A row of the base with its delta, in place: spans of the base between the places of the delta's
+ * keys. */
+static int row_merge(const ql_state *state, uint32_t limit, uint32_t head, int side,
                      ql_scratch *scratch, ql_row *row)
 {
+    const ql_row *base = row;
     uint32_t delta;
     QL_TRY(delta_gather(state, limit, head, side, scratch, &delta));
-    if (delta == 0) {
-        *row = base;
-        return QL_OK;
-    }
-    QL_TRY(row_reserve(scratch, (uint64_t)base.count + delta));
+    if (delta == 0) return QL_OK;
+    QL_TRY(row_reserve(scratch, (uint64_t)base->count + delta));
     uint32_t count = 0;
     uint32_t from = 0;
     for (uint32_t i = 0; i < delta; i++) {
         uint64_t key = scratch->items[i].key;
-        uint32_t until = ql_row_seek(&base, from, key);
-        scratch_copy(scratch, count, &base, from, until - from);
+        uint32_t until = ql_row_seek(base, from, key);
+        scratch_copy(scratch, count, base, from, until - from);
         count += until - from;
-        from = until + (until < base.count && ql_row_key(&base, until) == key);
+        from = until + (until < base->count && ql_row_key(base, until) == key);
         const ql_edge *edge = ql_state_record(state, scratch->items[i].index);
         if (edge->flags & QL_EDGE_REMOVE) continue;
         scratch->other[count] = (uint32_t)key;
@@ -403,8 +404,8 @@ static int row_merge(const ql_state *state, uint32_t limit, ql_row base, uint32_
         scratch->type[count++] = (uint16_t)(edge->type |
                                             (edge->flags & QL_EDGE_DATA ? QL_TYPE_DATA : 0));
     }
-    scratch_copy(scratch, count, &base, from, base.count - from);
-    count += base.count - from;
+    scratch_copy(scratch, count, base, from, base->count - from);
+    count += base->count - from;
     *row = (ql_row){.count = count,
                     .weight_width = sizeof *scratch->weight,
                     .type_width = sizeof *scratch->type,
@@ -419,7 +420,7 @@ int ql_row_read(const ql_state *state, uint32_t limit, uint32_t node, int side, 
 {
     uint32_t head = limit == 0 ? 0 : head_of(state, node, side);
     base_row(state, node, side, row);
-    return head == 0 ? QL_OK : row_merge(state, limit, *row, head, side, scratch, row);
+    return head == 0 ? QL_OK : row_merge(state, limit, head, side, scratch, row);
 }
 
 void ql_row_fetch(const ql_state *state, uint32_t node, int side, bool edges)
@@ -512,11 +513,11 @@ static ql_leaf *walk_leaf(const ql_walk *walk, uint32_t row)
     return atomic_load_explicit(&walk->delta->leaf[row / QL_LEAF_ROWS], memory_order_acquire);
 }
 
-/* No row of this leaf has a delta: the rows of the extent in it are plain, the others empty. */
-static void walk_plain(ql_walk *walk, uint32_t row)
+/* The rows from here to `until` of the group have no delta: those of the extent are plain, the
+ * others empty. */
+static void walk_plain(ql_walk *walk, uint32_t row, uint32_t until)
 {
     const ql_extent *extent = walk->extent;
-    uint32_t until = row - row % QL_LEAF_ROWS + QL_LEAF_ROWS;
     uint32_t from = extent && extent->first > row ? extent->first : row;
     uint32_t end = extent ? extent->first + extent->rows : 0;
     if (end > until) end = until;
@@ -524,13 +525,19 @@ static void walk_plain(ql_walk *walk, uint32_t row)
     walk->next += walk->plain ? from - row : until - row;
 }
 
-/* The records that rows further on start with will be wanted soon, and are anywhere. */
-static void walk_prefetch(const ql_walk *walk, const ql_leaf *leaf, uint32_t row)
+static uint32_t leaf_head(const ql_walk *walk, const ql_leaf *leaf, uint32_t row)
 {
-    if (row % QL_LEAF_ROWS + PREFETCH_ROWS >= QL_LEAF_ROWS) return;
-    uint32_t head = atomic_load_explicit(
-        &leaf->head[walk->side][row % QL_LEAF_ROWS + PREFETCH_ROWS], memory_order_acquire);
-    if (head != 0) __builtin_prefetch(record_at(walk->state, head - 1));
+    return atomic_load_explicit(&leaf->head[walk->side][row % QL_LEAF_ROWS], memory_order_acquire);
+}
+
+/* Begin to load the records that the rows of a leaf start with: they are anywhere. */
+static void leaf_fetch(ql_walk *walk, const ql_leaf *leaf)
+{
+    walk->leaf = leaf;
+    for (uint32_t row = 0; row < QL_LEAF_ROWS; row++) {
+        uint32_t head = leaf_head(walk, leaf, row);
+        if (head != 0) __builtin_prefetch(record_at(walk->state, head - 1));
+    }
 }
 
 int ql_walk_find(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row)
@@ -543,23 +550,19 @@ int ql_walk_find(ql_walk *walk, ql_scratch *scratch, uint32_t *node, ql_row *row
         }
         uint32_t at = (uint32_t)walk->next & (QL_GROUP_ROWS - 1);
         const ql_leaf *leaf = walk_leaf(walk, at);
-        if (!leaf) {
-            walk_plain(walk, at);
+        if (leaf && leaf != walk->leaf) leaf_fetch(walk, leaf);
+        uint32_t head = leaf ? leaf_head(walk, leaf, at) : 0;
+        if (head == 0) {
+            uint32_t until = at + 1;
+            uint32_t end = at - at % QL_LEAF_ROWS + QL_LEAF_ROWS;
+            while (until < end && (!leaf || leaf_head(walk, leaf, until) == 0)) until++;
+            walk_plain(walk, at, until);
             if (ql_walk_plain(walk, node, row)) return QL_OK;
             continue;
         }
-        walk_prefetch(walk, leaf, at);
-        uint32_t head = atomic_load_explicit(&leaf->head[walk->side][at % QL_LEAF_ROWS],
-                                             memory_order_acquire);
         *node = (uint32_t)walk->next++;
-        if (head == 0 && walk->only_changed) continue;
-        ql_row base;
-        base_row(walk->state, *node, walk->side, &base);
-        if (head == 0 && base.count == 0) continue;
-        walk->base_count = base.count;
-        if (head != 0)
-            return row_merge(walk->state, walk->limit, base, head, walk->side, scratch, row);
-        *row = base;
-        return QL_OK;
+        base_row(walk->state, *node, walk->side, row);
+        walk->base_count = row->count;
+        return row_merge(walk->state, walk->limit, head, walk->side, scratch, row);
     }
 }

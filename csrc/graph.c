@@ -19,9 +19,10 @@
  * views see, and extents_write writes that.
  *
  * Who walks the whole graph pays for every row that has a delta: with 5 % of the edges in it, every
- * second row of a graph of degree 16 is gathered, sorted and merged.  So a large delta is first
- * folded for it alone (ql_view_plain), which the next walks of the same state find; after further
- * commits only the groups that those touched are folded again.
+ * second row of a graph of degree 16 is gathered, sorted and merged.  Folding costs as much as some
+ * five such walks, so a delta is walked as it is until walks have met an eighth of the base in it;
+ * then it is folded for the walk alone (ql_view_plain), which the next walks of the same state
+ * find.  After further commits only the groups that those touched are folded again.
  *
  * Locks: `merging` is held while that is made; `writing` is held through every changing call; `pin`
  * only while pointers and counts are exchanged, so opening a view never waits for a writer's work.
@@ -37,7 +38,7 @@
 #define FOLD_BASE_SHARE 4u     /* fold when the delta is larger than this share of the base */
 
 #define MERGE_RECORDS_MIN 1024u /* smaller deltas are walked as they are, */
-#define MERGE_BASE_SHARE 256u   /* and those below this share of the base */
+#define MERGE_WALKED_SHARE 8u   /* and others until walks met this share of the base in them */
 
 typedef struct mark {
     uint64_t log_bytes;
@@ -78,6 +79,7 @@ struct ql_graph {
      * too */
     ql_state *merged;
     uint32_t merged_limit;
+    uint64_t walked;        /* delta records that whole walks met in this state since `merged` */
     mark *marks;            /* of the current state, ascending */
     uint32_t mark_count;
     uint32_t mark_capacity;
@@ -173,6 +175,7 @@ static void state_replace(ql_graph *graph, ql_state *state)
     ql_state *old = graph->state;
     ql_state *merged = graph->merged;
     graph->merged = NULL;
+    graph->walked = 0;
     graph->state = state;
     graph->committed_bytes = state->base_bytes;
     graph->sequence = state->base_sequence;
@@ -631,6 +634,7 @@ static void merged_keep(ql_graph *graph, const ql_graph_view *view, ql_state *me
         old = graph->merged;
         graph->merged = merged;
         graph->merged_limit = view->limit;
+        graph->walked = 0;
         merged->owners++;
     }
     pthread_mutex_unlock(&graph->pin);
@@ -641,14 +645,15 @@ int ql_view_plain(const ql_graph_view *view, ql_graph_view *plain)
 {
     ql_graph *graph = view->graph;
     *plain = *view;
+    uint64_t most = view->state->base_edges / MERGE_WALKED_SHARE;
     pthread_mutex_lock(&graph->pin);
     plain->state->owners++;
     bool committed = view->state == graph->state && view->limit <= graph->committed_limit;
+    bool merge = committed && ((graph->merged && graph->merged_limit == view->limit) ||
+                               graph->walked + view->limit > most);
+    if (committed && !merge) graph->walked += view->limit;
     pthread_mutex_unlock(&graph->pin);
-    if (!committed || view->limit < MERGE_RECORDS_MIN ||
-        view->limit < view->state->base_edges / MERGE_BASE_SHARE) {
-        return QL_OK;
-    }
+    if (!merge || view->limit < MERGE_RECORDS_MIN) return QL_OK;
     ql_state *merged;
     pthread_mutex_lock(&graph->merging);
     int status = view_merge(graph, view, &merged);

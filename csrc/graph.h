@@ -225,6 +225,7 @@ typedef struct ql_sort_item {
 
 /* Memory of a merged row; one per caller, reused from row to row. */
 typedef struct ql_scratch {
+    bool only_ends; /* the caller reads no weights and types */
     uint64_t row_capacity;
     uint32_t *other;
     float *weight;
@@ -271,6 +272,7 @@ typedef struct ql_walk {
     bool inside;         /* the group of `next` was looked up: */
     const ql_extent *extent;
     const ql_delta_group *delta;
+    const ql_leaf *leaf; /* whose records were fetched last */
     uint64_t next;       /* the first node not looked at yet */
     uint32_t plain;      /* so many rows from `next` on are in the extent and have no delta */
     uint32_t base_count; /* of the row given last: its edges in the base */

@@ -205,7 +205,7 @@ int ql_graph_edges(const ql_graph_view *view, ql_edges **edges)
  * adds four at a time. */
 static int edges_scan(const ql_graph_view *view, int side, ql_graph_sums *sums)
 {
-    ql_scratch scratch = {0};
+    ql_scratch scratch = {.only_ends = true};
     ql_walk walk = ql_walk_start(view, side, false);
     uint32_t own = 0;
     uint32_t other = 0;

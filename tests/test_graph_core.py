@@ -168,16 +168,21 @@ def test_whole_walks_over_a_large_delta_see_each_view_as_it_was(graph: Graph) ->
         put(model, batch)
         before = commit(graph, number)
         views.append((graph.view(before), dict(model)))
-        if number % 3:
+        if number % 3:  # The first walks merge row by row, later ones find it folded.
+            assert_scanned(*views[-1])
             assert_same(*views[-1])
     for view, expected in reversed(views):
         assert_same(view, expected)
-        sums = (
-            len(expected),
-            sum(source for source, _, _ in expected) % 2**32,
-            sum(target for _, _, target in expected) % 2**32,
-        )
-        assert view.scan() == view.scan(direction="in") == sums
+        assert_scanned(view, expected)
+
+
+def assert_scanned(view: GraphView, expected: Model) -> None:
+    sums = (
+        len(expected),
+        sum(source for source, _, _ in expected) % 2**32,
+        sum(target for _, _, target in expected) % 2**32,
+    )
+    assert view.scan() == view.scan(direction="in") == sums
 
 
 def test_hub_of_100_000_edges(graph: Graph) -> None:
