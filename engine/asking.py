@@ -2,12 +2,11 @@
 
 1. Passages: search, then Recall; an ordinary query, `store.ask_plan`, to print, keep and change.
 2. Anchors: the concepts *named* in the question.
-3. Candidates: concepts that typed associations lead to from the named ones; first those whose path
-   uses types that the question speaks of, then the shorter path; among these consensus decides,
-   the lower bound by all independent evidence together.  Where the question can be read as a
-   statement with a hole (questions.py), only paths with its type, or one that the question speaks
-   of where the store has no such type, count, and only in its direction.  That one note refers
-   to another is no answer to a question that does not ask for it.
+3. Candidates: concepts that typed associations lead to from the named ones, on a path with a type
+   that the question speaks of: what merely stands next to a name is no answer.  First those whose
+   path uses more such types, then the shorter path; among these consensus decides, the lower bound
+   by all independent evidence together.  Where the question can be read as a statement with a hole
+   (questions.py) and the store has its type, only that one counts, and only in its direction.
 4. Belief bounds each candidate; the gate lets the best pass, or says why not; `overturn` is the
    smallest set of associations without which it would not have passed.
 
@@ -37,7 +36,6 @@ from .snapshot import Snapshot
 
 CANDIDATE_HOPS = 2
 CANDIDATES_MAX = 12
-REFERENCES = frozenset(("links_to",))  # They say nothing to who does not ask for them.
 _SILENT = frozenset(("of", "in", "to", "is", "a", "the", "by", "at", "on", "has", "as"))
 _WORD = re.compile(r"[^\W_]+")
 
@@ -58,7 +56,7 @@ class Candidate:
     id: str
     name: str
     belief: Belief
-    cues: tuple[str, ...]  # Types of its best path that the question speaks of.
+    cues: tuple[str, ...]  # Types of its best path that the question speaks of, one at least.
     types: tuple[str, ...]  # What counts as evidence: the cues, if they lead there by themselves.
 
 
@@ -123,12 +121,12 @@ def answer(
     anchors = named_in(view, question)
     passages = [Passage(row.id, row.text or "", float(row.score)) for row in found]
     ranked = 0 if found.step is None else found.step.cost.get("edges", 0)
-    candidates, read = _candidates(view, question, anchors, k)
+    way = _way(view, question, anchors)
+    candidates, read = _candidates(view, question, anchors, way, k)
     belief = candidates[0].belief if candidates else None
-    reasons = _reasons(anchors, candidates, gate)
+    reasons = _reasons(anchors, way, candidates, gate)
     overturn = kept = None
     if candidates:
-        way = _way(view, question, anchors)
         how: dict[str, Any] = {
             "types": candidates[0].types,
             "hops": CANDIDATE_HOPS,
@@ -183,11 +181,13 @@ class _Way:
     """Where evidence starts, and which way it leads to a goal.
 
     asked: what the question states, if it can be read.  types: those of the view that mean it.
+    spoken: the types that count: these, else those that the question names.
     """
 
     starts: Sequence[int]
     asked: Asked | None
     types: frozenset[str]
+    spoken: frozenset[str]
 
     def ends(self, goal: int) -> tuple[Sequence[int], Sequence[int]]:
         """From where to where evidence leads."""
@@ -204,7 +204,7 @@ def _way(view: Snapshot, question: str, anchors: Sequence[int]) -> _Way:
     starts = anchors[:1] if yes_no(question) and len(anchors) > 1 else anchors
     found = asked(question)
     types = frozenset(found.types if found else ()).intersection(view.type_numbers())
-    return _Way(starts, found, types)
+    return _Way(starts, found, types, types or frozenset(_cues(_typed(view), question)))
 
 
 _Ranked = tuple[int, tuple[int, int], tuple[str, ...], tuple[str, ...]]
@@ -212,13 +212,12 @@ _Ranked = tuple[int, tuple[int, int], tuple[str, ...], tuple[str, ...]]
 
 
 def _candidates(
-    view: Snapshot, question: str, anchors: Sequence[int], k: int
+    view: Snapshot, question: str, anchors: Sequence[int], way: _Way, k: int
 ) -> tuple[list[Candidate], int]:
+    if not anchors or not way.spoken:
+        return [], 0
     types = _typed(view)
     numbers = [view.type_numbers()[name] for name in types]
-    if not anchors or not numbers:
-        return [], 0
-    way = _way(view, question, anchors)
     goals = list(anchors[1:])
     read = 0
     if not (yes_no(question) and (goals or way.asked)):
@@ -233,7 +232,7 @@ def _candidates(
         goals = [x for x in reached.nodes.tolist() if x not in anchors]
         goals = goals[: 8 * CANDIDATES_MAX]
     candidates: list[tuple[tuple[int, int], float, int, Candidate]] = []
-    ranked = _ranked(view, question, types, way, goals)
+    ranked = _ranked(view, types, way, goals)
     for goal, rank, cues, counting in ranked[: min(k, CANDIDATES_MAX)]:
         belief = evidence.believe(
             view, *way.ends(goal), types=counting, hops=CANDIDATE_HOPS, direction=way.direction
@@ -246,11 +245,8 @@ def _candidates(
     return [candidate for *_, candidate in sorted(candidates, key=lambda x: x[:3])], read
 
 
-def _ranked(
-    view: Snapshot, question: str, types: list[str], way: _Way, goals: Sequence[int]
-) -> list[_Ranked]:
+def _ranked(view: Snapshot, types: list[str], way: _Way, goals: Sequence[int]) -> list[_Ranked]:
     """The goals that a path leads to, those first whose best path the question speaks of most."""
-    spoken = way.types or set(_cues(types, question))
     found = []
     for goal in goals:
         sources, targets = way.ends(goal)
@@ -259,8 +255,8 @@ def _ranked(
         )
         for path in paths:
             used = {link.type for link in path.links}
-            cues = tuple(sorted(used & spoken))
-            if cues or not (way.asked or used & REFERENCES):
+            cues = tuple(sorted(used & way.spoken))
+            if cues:
                 key = (-len(cues), len(path.links), -path.support, goal)
                 found.append((key, cues, cues if used == set(cues) else tuple(types)))
     best: dict[int, _Ranked] = {}
@@ -270,12 +266,14 @@ def _ranked(
 
 
 def _reasons(
-    anchors: Sequence[int], candidates: Sequence[Candidate], gate: Thresholds
+    anchors: Sequence[int], way: _Way, candidates: Sequence[Candidate], gate: Thresholds
 ) -> list[str]:
     if not anchors:
         return ["no concept is named in the question"]
+    if not way.spoken:
+        return ["the question speaks of no type of association that the store has"]
     if not candidates:
-        return ["no typed association leads anywhere from what the question names"]
+        return ["no association of a type that the question speaks of leads from what it names"]
     belief = candidates[0].belief
     return gate.reasons(belief.lower, len(belief.paths))
 

@@ -2,13 +2,13 @@
 
 The question is turned into statements with a word for the hole, and read by the same patterns as
 any text, so that it is answered in the same types and the same direction.  What cannot be turned so
-asks nothing definite, nor does "What is a dog?", which may ask for more than an instance.
+asks nothing definite.  "What is a dog?" asks for no dog, but for what a dog is.
 """
 
 import re
 from typing import NamedTuple
 
-from .extraction import RULES, extract
+from .extraction import RULES, canonical, extract
 
 HOLE = "something"
 _DO = frozenset(("do", "does", "did"))
@@ -50,8 +50,9 @@ def asked(question: str) -> Asked | None:
         found = extract(statement)
         if len(found) == 1 and found[0].holds:
             source, type, target, *_, rule, _ = found[0]
-            if (source, type) == (HOLE, "is_a"):
-                return None
+            if source == HOLE and rule in ("is a", "are"):
+                whole = canonical(said.split(" ", 2)[2]) == target  # Not "the mother of Bob".
+                return Asked(target, type, HOLE, True) if whole else None
             swapped = next(x[2] for x in RULES if x[0] == rule)
             return Asked(source, type, target, target == HOLE or (source != HOLE and not swapped))
     return None

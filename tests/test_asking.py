@@ -67,6 +67,11 @@ def test_learned_chain_answers(store: ql.Store) -> None:
         ("Is the mill south of the pond?", None),
         ("Is the mill in the pond?", None),
         ("Does the mill fit in the pond?", None),
+        ("What is a dog?", "mammal"),
+        ("What are mammals?", "animal"),
+        ("What is a kind of mammal?", "dog"),
+        ("What did the mill give to the pond?", None),
+        ("What color is a dog?", None),
     ],
 )
 def test_question_is_a_statement_with_a_hole(
@@ -97,6 +102,8 @@ def test_question_knows_other_names_of_a_type(store: ql.Store) -> None:
     [
         ("What is the meaning of life?", "no concept is named"),
         ("Who is the sister of Dee?", "belief"),
+        ("Whom did Ann meet?", "speaks of no type"),
+        ("Who is the sister of Ann?", "no association of a type"),
     ],
 )
 def test_abstains_with_a_reason(path: Path, question: str, reason: str) -> None:
