@@ -171,6 +171,7 @@ class Adding(Snapshot):
         named = [(name, row.node) for row in every for name in (row.name, *row.aliases) if name]
         if named:
             self._catalog.put_names(named)
+            self._directory.beginnings.add(name for name, _ in named)
         self._head = self._head._replace(
             next_node=self._head.next_node + len(new),
             concepts=self._head.concepts + len(new),

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from . import folding, journal, memory
 from .associations import AssociationLog
 from .background import Indexer
+from .beginnings import Beginnings
 from .bitmaps import Kept
 from .catalog import Catalog, CatalogTransaction
 from .durability import Durability, lazy
@@ -55,7 +56,7 @@ class Directory:
         self.read_only = read_only
         self._handles = 0
         self.tiers = Tiers()
-        self.kept = Kept()
+        self.kept, self.beginnings = Kept(), Beginnings()
         self._words: WordIndex | None = None
         self._seen, self._index_seen = -1, 0  # The last commit and index generation followed.
         self._lock = threading.RLock()

@@ -53,7 +53,7 @@ class Learning(Changing):
         ends = {x: self._entity(x) for r in relations for x in (r.source, r.target)}
         for relation in relations:
             self._state(relation, ends, passage)
-        names = StoreNames(self)
+        names = StoreNames(self, self._directory.beginnings)
         known = mentioned(text, names, names.longest)
         others = sorted({*ends.values(), *known} - {node})
         self.link_many([node] * len(others), others, MENTIONS)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from .beginnings import Beginnings
 from .extraction import singular
 from .records import Concept
 
@@ -80,31 +81,43 @@ class Names:
 
 
 class StoreNames:
-    """A lookup in a store's own names, as they are written and as words."""
+    """A lookup in a store's own names, as they are written and as words.
 
-    def __init__(self, view: View) -> None:
+    known: what is known of them already; it is added to, and must hold for the view.
+    """
+
+    def __init__(self, view: View, known: Beginnings | None = None) -> None:
         self._view = view
-        self._known: dict[tuple[str, ...], bool] = {}
+        self._known = known or Beginnings()
 
     def __call__(self, words: str, written: str) -> list[tuple[int, bool]]:
-        names = {" ".join(written.casefold().split()), words}
-        concepts = {x.node: x for name in sorted(names) for x in self._view.named(name)}
+        names = {" ".join(written.casefold().split()), words} - self._known.absent
+        concepts: dict[int, Concept] = {}
+        for name in sorted(names):
+            found = self._view.named(name)
+            concepts |= {x.node: x for x in found}
+            if not found:
+                self._known.absent.add(name)
         return [(x.node, all(map(must_be_capital, names_of(x)))) for x in concepts.values()]
 
     def longest(self, words: Sequence[str]) -> int:
         """How many of these words a name that starts with the first may have; 0 if none does."""
         start = words[0]
         if not self._starts(start):
-            return int(self._starts(singular(start)))
+            one = singular(start)
+            return int(one != start and self._starts(one))
         count = 1
-        while count < len(words) and self._starts(*(start + sign for sign in " -,.")):
+        while count < len(words) and self._starts(start, Beginnings.ENDED):
             start, count = f"{start} {words[count]}", count + 1
         return count
 
-    def _starts(self, *starts: str) -> bool:
-        if starts not in self._known:
-            self._known[starts] = self._view.starts_name(*starts)
-        return self._known[starts]
+    def _starts(self, start: str, end: str = "") -> bool:
+        """Whether a name begins so; end: with another word behind it."""
+        known = self._known.starts.get(start + end)
+        if known is None:
+            asked = [start + sign for sign in " -,."] if end else [start]
+            known = self._known.starts[start + end] = self._view.starts_name(*asked)
+        return known
 
 
 def mentioned(

@@ -63,6 +63,7 @@ class Transaction(Learning):
         self._waits = durability == "commit"  # Else sync points may come later.
         self._dim_before = directory.manifest.dim
         self._before = self._head
+        directory.beginnings.begin(self._before.commit)
         self._head = self._before._replace(commit=self._before.commit + 1)
         self._retired: list[int] = []
         self._texts: dict[int, str | None] = {}
@@ -120,6 +121,7 @@ class Transaction(Learning):
         except BaseException:
             self._settle_failed_commit()
             raise
+        self._directory.beginnings.end(self._committed.commit)
         self._end()
         self._directory.work_if_due(self._committed)
 

@@ -19,7 +19,7 @@ LAYERS = (
     " budgets embedders columns ledgers plasticity memories genomes blobs"
     " checkpoints connectomes blueprints rasters namespaces addressing"
     " matched facts severing belief evidence receipts explanations judgement extraction mentions"
-    " questions naming chaining rules mining syncpoints",
+    " beginnings questions naming chaining rules mining syncpoints",
     "logs manifests folding journal durability sizes",
     "directory",
     "snapshot nearness",
