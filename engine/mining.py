@@ -7,8 +7,9 @@ Two kinds, both of the form "what starts like this ends like that":
 A rule's confidence is the share of what it says that is so, over concepts x that have an h at all
 (whoever asks for h of x knows that x has one), shrunk by DOUBT predictions more.  Closed paths are
 taken from paths that join the ends of sampled facts, and judged on sampled concepts; on a path no
-concept comes twice.  Predictions are ordered by their best rule, equal ones by the next (max-plus):
-rules correlate, and a noisy-or would count the same evidence twice.
+concept comes twice.  Predictions are ordered by their BEST rules, a noisy-or in which each counts
+for DECAY of what the one before does: rules correlate, and as a plain noisy-or would count the same
+evidence twice; the best rule alone leaves too many equal (bench/links.py, where both lose).
 Source: Meilicke et al. 2019 (AnyBURL), here with joins of columns for random walks.
 """
 
@@ -23,7 +24,9 @@ from .rules import Atom, Rule
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 DOUBT = 5
-BEST = 3  # Rules per prediction that order it.
+BEST = 6  # Rules per prediction that order it.
+DECAY = 0.3
+_CERTAIN = 1 - 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +131,7 @@ class Mined:
             _take(best, row * self.nodes + end, np.float32(path.confidence))
         if relation in self._constants:
             self._take_constants(best, concepts, self._constants[relation])
-        total = sum(best[i].astype(np.float64) * 1e-3**i for i in range(BEST))
-        return np.asarray(total).reshape(len(concepts), self.nodes)
+        return combined(best).reshape(len(concepts), self.nodes)
 
     def _take_constants(self, best: Floats, concepts: Ints, known: _Constants) -> None:
         row, feature = self._features(concepts)
@@ -299,6 +301,14 @@ class Mined:
         of = pair // self.nodes
         sure = hits / (times[np.searchsorted(all_features, of)] + DOUBT)
         return _Constants(of, pair % self.nodes, sure.astype(np.float32))
+
+
+def combined(best: Floats) -> NDArray[np.float64]:
+    """What confidences are worth together: (BEST, n), each column falling -> (n,)."""
+    total = np.zeros(best.shape[1])
+    for place, sure in enumerate(best):
+        total -= DECAY**place * np.log1p(-np.minimum(sure.astype(np.float64), _CERTAIN))
+    return total
 
 
 def _runs(first: Ints, count: Ints) -> Ints:

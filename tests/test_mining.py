@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from quillian.mining import BEST, DOUBT, Effort, Mined, _take
+from quillian.mining import BEST, DECAY, DOUBT, Effort, Mined, _take, combined
 from quillian.rules import Known, derive
 
 PARENT, GRANDPARENT, LIVES = range(3)
@@ -88,7 +88,18 @@ def test_constants_predict_what_is_common() -> None:
 
 def test_best_rules_order_predictions() -> None:
     best = np.zeros((BEST, 2), np.float32)
-    for sure in (0.2, 0.9, 0.5, 0.1):
+    all_sure = [0.2, 0.9, 0.5, 0.1, 0.4, 0.3, 0.8, 0.05]
+    for sure in all_sure:
         _take(best, np.array([1]), np.float32(sure))
-    assert best[:, 1].tolist() == pytest.approx([0.9, 0.5, 0.2])
+    assert best[:, 1].tolist() == pytest.approx(sorted(all_sure, reverse=True)[:BEST])
     assert not best[:, 0].any()
+
+
+def test_a_second_rule_decides_between_equal_ones_and_adds_less_than_alone() -> None:
+    sure = np.zeros((BEST, 4), np.float32)
+    sure[0] = 0.5, 0.5, 0.6, 1.0
+    sure[1, 1] = 0.1
+    none, second, best, certain = combined(sure)
+    assert none == pytest.approx(np.log(2))
+    assert second == pytest.approx(np.log(2) - DECAY * np.log(0.9))
+    assert none < second < best < certain < np.inf
