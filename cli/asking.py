@@ -144,12 +144,21 @@ def steps_of(link: "Link", labels: Mapping[str, str]) -> list[str]:
 
 
 def folded(steps: list[str], end: str, first: str, rest: str) -> Iterator[str]:
-    """Steps as lines that fit the width, the end two blanks behind the last; none is broken."""
-    line, width = first + steps[0], rendering.width() - 2
+    """Steps as lines that fit the width, the end two blanks behind the last; only what is longer
+    than a line goes on in the next one, further in."""
+    line, width = first + steps[0], max(rendering.width() - 2, 2 * len(rest) + 8)
     for step in [*steps[1:], *([f" {end}"] if end else [])]:
         if len(line) + 1 + len(step) > width:
-            yield line
+            yield from _broken(line, rest, width)
             line = rest + step.lstrip()
         else:
             line += f" {step}"
+    yield from _broken(line, rest, width)
+
+
+def _broken(line: str, rest: str, width: int) -> Iterator[str]:
+    """A line in pieces of the width."""
+    while len(line) > width:
+        yield line[:width]
+        line = f"{rest}  {line[width:]}"
     yield line

@@ -106,8 +106,9 @@ def rich_table(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> Any
     from rich.table import Table
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", expand=True)
+    most = min(COLUMN_WIDTH_MAX, width() * 2 // 5)  # The last column keeps its share.
     for index, (name, style) in enumerate(columns.items()):
-        width = max(len(name), *(len(row[index]) for row in rows))
+        needed = max(len(name), *(len(row[index]) for row in rows))
         last = index == len(columns) - 1
         made.add_column(
             name,
@@ -115,7 +116,7 @@ def rich_table(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> Any
             justify="right" if style == "score" else "left",
             no_wrap=True,
             overflow="ellipsis",
-            width=None if last else min(width, COLUMN_WIDTH_MAX),
+            width=None if last else min(needed, most),
             ratio=1 if last else None,
         )
     for row in rows:

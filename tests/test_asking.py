@@ -1,5 +1,6 @@
 """Asking: answers by hand, abstention, overturning verified by removal, and the command line."""
 
+import io
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import quillian as ql
 from click.testing import CliRunner
 from conftest import DIM
+from quillian.cli import asking, rendering
 from quillian.cli.main import main
 
 CAPITAL = "Which country's capital is Paris?"
@@ -220,3 +222,20 @@ def test_command_shows_tree_and_overturning(atlas: ql.Store) -> None:
     assert json.loads(silent.output)["answer"] is None
     said = CliRunner().invoke(main, ["ask", store, "Why?"])
     assert "no concept is named" in said.output
+
+
+def test_what_is_longer_than_a_line_goes_on_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "width", lambda: 30)
+    name = "the-kingdom-of-a-very-long-name-indeed"
+    lines = list(asking.folded(["paris", f"-in-> {name}"], "(0.9)", "  - ", "    "))
+    assert max(map(len, lines)) <= 28
+    assert lines[0] == "  - paris"
+    assert name in "".join(line.strip() for line in lines)
+
+
+def test_a_narrow_table_shows_some_of_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = pytest.importorskip("rich.console")
+    monkeypatch.setattr(rendering, "width", lambda: 40)
+    shown = console.Console(width=40, file=io.StringIO())
+    shown.print(rendering.rich_table({"id": "id", "text": "text"}, [["i" * 60, "what it says"]]))
+    assert "what it" in shown.file.getvalue()
