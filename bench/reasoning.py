@@ -3,6 +3,7 @@
     python bench/reasoning.py --bounds 10000     # beside exact reliability; exits 1 if any fails
     python bench/reasoning.py --overturn 10000   # every set removed; exits 1 if any fails
     python bench/reasoning.py --speed            # every operator at the size that its goal names
+    python bench/reasoning.py --ask STORE        # latency of asking one, as of wordnet.py --keep
     python bench/reasoning.py --learn FOLDER     # extraction in MB/s, learned texts a second
     python bench/reasoning.py --choose FOLDER... # settings of Recall on half of the questions
     python bench/reasoning.py FOLDER...          # Recall@2/@5 on the other half, beside search
@@ -96,6 +97,34 @@ def speed() -> None:
             ("Paths, k=5, 5 hops", lambda b: ql.Paths((b,), k=5, hops=5)),
             ("Paths to whatever is reached", lambda b: ql.Paths(k=5, hops=5)),
             ("Believe, 4 hops", lambda b: ql.Believe((b,))),
+        ):
+            percentiles(name, view, lambda a, b, made=operator: believed(view, a, b, made(b)))
+
+
+def asking(folder: Path, count: int = 100) -> None:
+    """Print the latency of `ask` over names of a store, and of operators between two concepts."""
+    rng = np.random.default_rng(SEED)
+    with ql.open(folder, read_only=True) as store, store.snapshot() as view:
+        some = view.records(rng.permutation(view.all_nodes())[: 4 * count])
+        names = [x.name for x in some if x.name]
+        asked = [f"What is a kind of {x}?" for x in names[:count]]
+        asked += [f"Is {a} a {b}?" for a, b in zip(names[count:], names[2 * count :], strict=False)]
+        asked = [*asked[: 2 * count], "What is a dog?", "Is a dog an animal?", "What is a wheel?"]
+        store.ask(asked[-1])
+        times, said = [], 0
+        for question in asked:
+            start = time.perf_counter()
+            said += store.ask(question).best is not None
+            times.append(1e3 * (time.perf_counter() - start))
+        half, most, worst = np.percentile(times, [50, 95, 99])
+        print(
+            f"| ask, {len(asked)} questions, {len(view)} concepts | p50 {half:.1f}, mean "
+            f"{np.mean(times):.1f}, p95 {most:.1f}, p99 {worst:.1f} ms | {said} answered |"
+        )
+        for name, operator in (
+            ("Believe", lambda b: ql.Believe((b,))),
+            ("Paths, k=5, 5 hops", lambda b: ql.Paths((b,), k=5, hops=5)),
+            ("Paths to whatever is reached", lambda b: ql.Paths(k=5, hops=5)),
         ):
             percentiles(name, view, lambda a, b, made=operator: believed(view, a, b, made(b)))
 
@@ -300,6 +329,7 @@ def main() -> None:
     parser.add_argument("--bounds", type=int, metavar="N")
     parser.add_argument("--overturn", type=int, metavar="N")
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--ask", type=Path, metavar="STORE")
     parser.add_argument("--choose", action="store_true")
     parser.add_argument("--learn", action="store_true")
     parser.add_argument("folders", nargs="*", type=Path)
@@ -309,6 +339,8 @@ def main() -> None:
     wrong += overturned(chosen.overturn) if chosen.overturn else 0
     if chosen.speed:
         speed()
+    if chosen.ask:
+        asking(chosen.ask)
     if chosen.choose:
         choose(chosen.folders)
         return

@@ -138,9 +138,10 @@ def confidences(
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one world: answers as (said or not, right, answerable); beliefs; conflicts."""
+    """Of one world: answers as (said or not, right, answerable, by what was stated); beliefs;
+    conflicts."""
 
-    answers: list[tuple[bool, bool, bool]]
+    answers: list[tuple[bool, bool, bool, bool]]
     scores: list[float]
     outcomes: list[float]
     planted: int
@@ -187,7 +188,8 @@ def lived(kind: str, seed: int) -> Outcome:
         said = best is not None and some[best] >= GATE
         right = best is not None and (best[0], world.query, best[1]) in world.truth
         known = any((fact[2] if backwards else fact[0]) == subject for fact in world.truth)
-        answers.append((said, right, known))
+        told = any((a, world.query, b) in world.truth for a, b in some)
+        answers.append((said, right, known, told))
     outcomes = [float((a, world.query, b) in world.truth) for a, b in made]
     return Outcome(answers, list(made.values()), outcomes, planted, len(lines))
 
@@ -220,11 +222,13 @@ def judge(kind: str, count: int) -> None:
     truth = [y for x in held for y in x.outcomes]
     after = [mapped(points, p) for p in raw]
     answers = [answer for x in held for answer in x.answers]
-    said = [right for told, right, _ in answers if told]
-    silent = [not known for told, _, known in answers if not told]
+    said = [right for spoken, right, *_ in answers if spoken]
+    silent = [not known for spoken, _, known, _ in answers if not spoken]
+    unstated = [not told for spoken, *_, told in answers if not spoken]
     print(
         f"| {kind} | {len(answers)} | {100 * len(said) / len(answers):.1f} "
-        f"| {100 * np.mean(said):.1f} | {100 * np.mean(silent):.1f} "
+        f"| {100 * np.mean(said):.1f} "
+        f"| {100 * np.mean(silent):.1f}, {100 * np.mean(unstated):.1f} "
         f"| {calibration_error(raw, truth):.3f} -> {calibration_error(after, truth):.3f} "
         f"| {brier(raw, truth):.3f} -> {brier(after, truth):.3f} "
         f"| {sum(x.found for x in held)} of {sum(x.planted for x in held)} |"
@@ -255,7 +259,8 @@ def main() -> None:
     chosen = parser.parse_args()
     print(machine.line("numpy"))
     print(
-        "| world | asked | said % | right of said % | silence right % | ECE | Brier | conflicts |"
+        "| world | asked | said % | right of said % | silent: nothing is true %, nothing true"
+        " follows from what was stated % | ECE | Brier | conflicts |"
     )
     for kind in WORLDS:
         judge(kind, chosen.worlds)
