@@ -1,8 +1,7 @@
 """One open store directory in this process: the catalog and the logs, shared by every handle.
 
 LMDB allows one environment per file and process, so handles of one path share a Directory, kept
-in a registry by process and real path. After fork the child opens its own: the parent's is never
-touched there.
+in a registry by real path. After fork the child opens its own and never touches the parent's.
 """
 
 import os
