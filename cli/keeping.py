@@ -16,17 +16,23 @@ from .options import existing_store_argument, json_option, store_argument, timeo
 def repair(store: Path, lock_timeout: float, as_json: bool) -> None:
     """Rebuild what is derived in STORE, drop what is damaged, and name what is lost.
 
-    Back up the files first if anything of them might still be wanted. With --json each problem is
+    Back up the files first if anything of them might still be wanted. A damaged catalog is written
+    anew from what holds of it, and stays beside as catalog.mdb.damaged. With --json each problem is
     one line, and a sound store gives none.
 
     \b
     Example:
       quillian repair brain
     """
+    from ..errors import CorruptError
+    from ..repairing import rescue
     from ..store import open
 
-    with open(store, lock_timeout=lock_timeout) as opened:
-        found = opened.repair()
+    try:
+        with open(store, lock_timeout=lock_timeout) as opened:
+            found = opened.repair()
+    except CorruptError:  # Not even its catalog can be trusted.
+        found = rescue(store, lock_timeout)
     rendering.problems(found, ("lost", "was wrong"), as_json)
 
 

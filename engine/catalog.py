@@ -96,8 +96,8 @@ class Catalog:
         meta = environment.meta_read(self.path, self.page_bytes, txn)
         return meta if self._env.info()["last_txnid"] == txn else None  # Nobody overwrote it.
 
-    def shrink(self) -> bool:
-        """Write the file anew without free pages, if nobody else has it open; whether it was.
+    def replaced(self, write: Callable[[Path], None]) -> bool:
+        """Let `write` put another file in place, if nobody else has it open; whether it did.
 
         Every value goes through a new environment, so no byte of a deleted one can follow it. The
         lock that keeps others from opening the old file is LMDB's own: closing any descriptor of
@@ -111,7 +111,7 @@ class Catalog:
                 if self._lock_file is None:
                     self._lock_file = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CLOEXEC)
                 fcntl.lockf(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
-                environment.rewrite(self.path)
+                write(self.path)
             except (BlockingIOError, PermissionError):  # Somebody else has it open.
                 return False
             finally:

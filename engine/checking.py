@@ -18,6 +18,7 @@ from .errors import CorruptError, StorageError
 from .heads import Head
 from .layout import edge_of, is_cold, node_of, unseal
 from .memory import Claim, make_room
+from .pages import damages
 from .snapshot import Snapshot
 from .text import records as text_records
 from .vectors import VectorLog
@@ -48,6 +49,9 @@ def problems(directory: Directory, view: Snapshot) -> list[Problem]:
     make_room()
     columns = Claim()
     with directory.catalog.begin() as txn:
+        wrong = damages(directory.catalog.path, txn.number)
+        if wrong:  # LMDB must not walk these: it trusts them.
+            return [Problem("catalog", message, True) for message in wrong]
         head = txn.head()
         columns.to(CONCEPT_BYTES * head.concepts + EDGES_BYTES * head.associations, "check")
         nodes: dict[int, Address] = {}

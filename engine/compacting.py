@@ -17,6 +17,7 @@ from . import facets, journal
 from .bindings.graph import EDGE, Edges
 from .catalog import CatalogTransaction
 from .directory import Directory
+from .environment import rewrite
 from .folding import draft_of, following, place
 from .heads import Head
 from .logs import Logs
@@ -64,7 +65,7 @@ def compact(directory: Directory, timeout: float) -> Compaction:
             head = txn.head()
         removed = directory.drop_generations(head)
         directory.durability.settle()  # Its pin and its page numbers are of the file as it was.
-        shrunk = directory.catalog.shrink()
+        shrunk = directory.catalog.replaced(rewrite)
     directory.work_if_due(head)
     return Compaction(before, sum(size_bytes(directory.path).values()), removed, shrunk)
 

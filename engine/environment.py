@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import struct
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import lmdb
 import lmdb._envid
 
 from .errors import ClosedError, CorruptError, LimitError, QuillianError, StorageError
+from .pages import expect_sound
 from .syncing import sync
 
 MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # Address space, not disk: the first that fits.
@@ -67,6 +69,7 @@ def open_environment(path: Path, *, read_only: bool, synced: bool = True) -> lmd
     while True:
         before = _identity(path)
         _fill_up(path)
+        expect_sound(path)
         environment = _open(str(path), read_only, synced)
         if not read_only or _identity(path) == before:
             return environment
@@ -128,20 +131,40 @@ def _open(path: str, read_only: bool, synced: bool) -> lmdb.Environment:
 
 def rewrite(path: Path) -> None:
     """Write all values of an environment that nobody has open to a new file in its place."""
+    with (
+        lmdb_errors("write the catalog anew"),
+        lmdb.open(str(path), subdir=False, readonly=True, lock=False) as old,
+        old.begin() as reading,
+    ):
+        write_anew(path, iter(reading.cursor()), append=True)
+
+
+def write_anew(
+    path: Path,
+    pairs: Iterable[tuple[bytes, bytes]],
+    *,
+    append: bool = False,
+    keep: Path | None = None,
+) -> None:
+    """Put a new environment with these values in the place of one that nobody has open.
+
+    append: they are in order.  Of one key the first counts.  keep: a name for the old file.
+    """
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     size = max(4 * path.stat().st_size, MAP_SIZES[-1])
     with (
         lmdb_errors("write the catalog anew"),
-        lmdb.open(str(path), subdir=False, readonly=True, lock=False) as old,
         lmdb.open(str(draft), subdir=False, map_size=size, lock=False, sync=False) as new,
-        old.begin() as reading,
     ):
-        pairs = iter(reading.cursor())
-        while piece := list(islice(pairs, REWRITTEN_PAIRS)):  # A transaction of all is in memory.
+        waiting = iter(pairs)
+        while piece := list(islice(waiting, REWRITTEN_PAIRS)):  # One of all would be in memory.
             with new.begin(write=True) as writing:
-                writing.cursor().putmulti(piece, append=True)
+                writing.cursor().putmulti(piece, append=append, overwrite=append)
         new.sync(True)
+    if keep is not None:
+        keep.unlink(missing_ok=True)
+        os.link(path, keep)
     draft.rename(path)
     sync(path.parent)
 

@@ -4,6 +4,7 @@ A store directory
 -----------------
 catalog.mdb, catalog.mdb-lock   LMDB: all metadata and the one commit point (catalog.py)
 catalog.mdb-sync                what is on the disk, where LMDB does not sync (syncpoints.py)
+catalog.mdb.damaged             what a repair has written anew (salvaging.py)
 writer.lock                     held by the writing process; its content is that process's number
 vectors/rows-NNN.f32            segments of the vector log (csrc/vectors.c)
 vectors/meta-NNN.slots          node, birth, scale and checksum of each row (csrc/vectors.c)
@@ -55,6 +56,7 @@ from .errors import CorruptError
 from .records import Concept, Draft, concept_of
 
 CATALOG: Final = "catalog.mdb"
+DAMAGED: Final = "catalog.mdb.damaged"
 WRITER_LOCK: Final = "writer.lock"
 SYNC_POINTS: Final = "catalog.mdb-sync"
 VECTORS: Final = "vectors"
@@ -239,7 +241,8 @@ def seal(key: bytes, content: Any) -> bytes:
     return zlib.crc32(payload, zlib.crc32(key)).to_bytes(4, "little") + payload
 
 
-def _checked(key: bytes, value: bytes, what: str) -> bytes:
+def payload_of(key: bytes, value: bytes, what: str) -> bytes:
+    """What was sealed under `key`, as bytes; CorruptError naming `what` if a bit differs."""
     payload: bytes = value[4:]
     seal = zlib.crc32(payload, zlib.crc32(key)).to_bytes(4, "little")
     if len(value) < 5 or value[:4] != seal:
@@ -249,7 +252,7 @@ def _checked(key: bytes, value: bytes, what: str) -> bytes:
 
 def unseal(key: bytes, value: bytes, what: str) -> Any:
     """The content that was sealed under `key`; CorruptError naming `what` if a bit differs."""
-    payload = _checked(key, value, what)
+    payload = payload_of(key, value, what)
     try:
         return msgpack.unpackb(payload, raw=False, strict_map_key=False)
     except (ValueError, msgpack.UnpackException) as error:
@@ -329,7 +332,7 @@ def frozen(node: int, value: bytes, number: int, compressor: Any) -> bytes:
 def thawed(node: int, value: bytes, dictionary: Callable[[int], bytes]) -> bytes:
     """A cold value as the hot one; CorruptError if it is damaged or larger than a record may be."""
     what = f"concept number {node}"
-    payload = _checked(node_key(node), value, what)
+    payload = payload_of(node_key(node), value, what)
     try:
         reading = zlib.decompressobj(COLD_WINDOW, zdict=dictionary(payload[1]))
         plain = reading.decompress(payload[2:], RECORD_BYTES_MAX)

@@ -11,24 +11,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import blobs, namespaces
 from .bindings.edges import EDGE, Edges
 from .bindings.kernels import crc32c
-from .bindings.limits import EDGE_REMOVE, FORMAT
+from .bindings.limits import EDGE_DATA, EDGE_REMOVE, FORMAT
 from .catalog import CatalogTransaction
 from .checking import Problem, problems
 from .compacting import move
 from .directory import Directory
-from .errors import CorruptError
+from .errors import ConflictError, CorruptError
 from .extents import recovered
 from .heads import Head
 from .layout import (
+    CATALOG,
     LOG_HEADER_BYTES,
     ROWS_HEADER_BYTES,
     SEGMENT_SLOTS,
     SLOT_BYTES,
-    edge_of,
+    edge_key,
     extents_name,
     graph_name,
     id_key,
@@ -37,7 +39,9 @@ from .layout import (
     stride,
     unseal,
 )
+from .pages import damages
 from .records import Concept
+from .salvaging import alone, salvage
 from .selection import Float32
 from .snapshot import Snapshot
 
@@ -46,17 +50,58 @@ BATCH_MAGIC = b"QLEB"
 LOG_SEED_BYTES = 32  # The checksum of every batch starts from these bytes' checksum.
 
 
+def salvaged(directory: Directory, timeout: float) -> list[Problem]:
+    """Write a catalog with damaged pages anew; what was wrong with it, and what is lost."""
+    wrong = damages(directory.catalog.path)
+    if not wrong:
+        return []
+    directory.pause_indexing()
+    lost: list[str] = []
+    with directory.writing(timeout):
+        directory.durability.settle()
+        if not directory.catalog.replaced(lambda path: lost.extend(salvage(path.parent))):
+            raise ConflictError(
+                "the catalog's pages are damaged: close all snapshots, and the store in all other "
+                "processes, then repair"
+            )
+    found = [Problem("catalog", message, False) for message in wrong]
+    return found + [Problem("catalog", message, True) for message in lost]
+
+
+def rescue(path: Path, timeout: float) -> list[Problem]:
+    """Repair a store that cannot be opened, for its catalog is damaged; what was wrong, and lost.
+
+    The damaged catalog stays beside the new one under another name.  Raises ConflictError if a
+    process has the store open, CorruptError if not even its number is to be found.
+    """
+    with alone(path, timeout):
+        wrong = damages(path / CATALOG) or ["the store's own records are damaged"]
+        known = [Problem("catalog", message, False) for message in wrong]
+        known += [Problem("catalog", message, True) for message in salvage(path)]
+    directory = Directory.acquire(path, read_only=False)
+    try:
+        return rebuilt(directory, timeout, known)
+    finally:
+        directory.release()
+
+
 def repair(directory: Directory, timeout: float) -> list[Problem]:
     """Rebuild what is derived, drop what is damaged; all that was wrong, then all that is lost."""
+    return rebuilt(directory, timeout, salvaged(directory, timeout))
+
+
+def rebuilt(directory: Directory, timeout: float, known: list[Problem]) -> list[Problem]:
+    """The same where the catalog's pages are sound, or were salvaged: `known` says of what."""
     with Snapshot(directory) as view:
         found = problems(directory, view)
-    if not found:
+    if not found and not known:
         return []
     directory.pause_indexing()
     with directory.writing(timeout):
         with directory.catalog.begin(write=True) as txn:
             head = txn.head()
-            lost = [*_concepts(txn), *_edge_data(txn), *_blobs(txn)]
+            lost = [*_concepts(txn), *_blobs(txn)]
+            _drop_edge_data(txn)
             rows = Rows(directory.logs.folder, directory.manifest.dim or 0)
             lost += _vectors(txn, rows, head.rows)
             edges, damage = _associations(directory, txn, head)
@@ -68,7 +113,7 @@ def repair(directory: Directory, timeout: float) -> list[Problem]:
             head = txn.head()
         directory.drop_generations(head)
     directory.work_if_due(head)
-    return [replace(problem, lost=False) for problem in found] + lost
+    return known + [replace(problem, lost=False) for problem in found] + lost
 
 
 # The catalog.
@@ -100,18 +145,13 @@ def _concepts(txn: CatalogTransaction) -> list[Problem]:
     return lost
 
 
-def _edge_data(txn: CatalogTransaction) -> list[Problem]:
-    """Drop what is damaged of associations' data."""
-    lost = []
+def _drop_edge_data(txn: CatalogTransaction) -> None:
+    """Drop what is damaged of associations' data; it is named with those that lack it then."""
     for key, value in list(txn.items("edges")):
         try:
             unseal(key, value, "")
         except CorruptError:
             txn.delete("edges", key)
-            source, _, target = edge_of(key)
-            message = f"the data of an association from {source} to {target} is lost"
-            lost.append(Problem("catalog", message, True))
-    return lost
 
 
 def _blobs(txn: CatalogTransaction) -> list[Problem]:
@@ -206,7 +246,7 @@ def _associations(
         content = _content(directory.path / extents_name(head.generation, head.fold))
         pieces.append(recovered(content))
         missing = head.extents[2] - len(pieces[0])
-        if missing:
+        if missing > 0:
             lost.append(Problem("associations", f"{missing} associations are lost", True))
     content = _content(directory.path / graph_name(head.generation, head.fold))
     seed = crc32c(_log_seed(directory.manifest.uuid))
@@ -217,9 +257,33 @@ def _associations(
         else:
             pieces.append(batch)
     edges = _newest(np.concatenate(pieces) if pieces else np.empty(0, dtype=EDGE))
+    lost += _types(txn, edges)
     nodes = txn.nodes()
     known = np.isin(edges["source"], nodes) & np.isin(edges["target"], nodes)
-    return edges[known], lost
+    return edges[known], lost + _without_data(txn, edges, known)
+
+
+def _without_data(txn: CatalogTransaction, edges: Edges, known: NDArray[np.bool_]) -> list[Problem]:
+    """Let associations forget that they have data where there is none any more."""
+    lost = []
+    for place in np.flatnonzero(known & (edges["flags"] & EDGE_DATA != 0)).tolist():
+        source, target, type, flags, _ = edges[place].tolist()
+        if txn._get("edges", edge_key(source, type, target)) is None:
+            edges["flags"][place] = flags - EDGE_DATA
+            message = f"the data of an association from {source} to {target} is lost"
+            lost.append(Problem("catalog", message, True))
+    return lost
+
+
+def _types(txn: CatalogTransaction, edges: Edges) -> list[Problem]:
+    """Give types whose names are gone names that tell so; numbers stay without gaps."""
+    known = set(txn.types().values())
+    count = max([*known, *edges["type"].tolist()], default=-1) + 1
+    gone = sorted(set(range(count)) - known)
+    for number in gone:
+        txn.put_type(f"type {number}", number)
+    what = "the name of an association type is lost: it is called"
+    return [Problem("catalog", f"{what} 'type {number}' now", True) for number in gone]
 
 
 def _newest(edges: Edges) -> Edges:

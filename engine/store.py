@@ -19,6 +19,7 @@ from .errors import ClosedError, ConflictError, InvalidError, ReadOnlyError
 from .filters import Condition
 from .heads import Manifest
 from .keeping import Keeping
+from .layout import DAMAGED
 from .manifests import expect, manifest_of
 from .planning import asking, plan_of, question_of
 from .query import Operator, Query
@@ -339,6 +340,7 @@ class Store(Keeping):
         with self.transaction() as txn:
             txn.forget(key)
         if secure:
+            (self.path / DAMAGED).unlink(missing_ok=True)
             done = self.compact()
             if not (done.old_files_removed and done.catalog_shrunk):
                 raise ConflictError(

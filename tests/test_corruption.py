@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import quillian as ql
 from conftest import DIM
+from quillian.repairing import rescue
 
 SEED = 11
 QUESTION = np.linspace(-1, 1, DIM)
@@ -73,8 +74,18 @@ def examined(path: Path) -> dict[str, Any]:
             found["left"] = [problem.message for problem in store.check()]
             found["after"] = answers(store)
             return found
+    except ql.CorruptError as error:
+        found = {"said": {}, "damage": [str(error)]}
     except ql.QuillianError as error:
         return {"refused": f"{type(error).__name__}: {error}"}
+    try:
+        found["lost"] = [x.message for x in rescue(path, 1) if x.lost]
+    except ql.CorruptError as error:
+        return {"refused": str(error)}
+    with ql.open(path) as store:
+        found["left"] = [problem.message for problem in store.check()]
+        found["after"] = answers(store)
+    return found
 
 
 def spoil(file: Path, kind: str, rng: random.Random, used: int) -> str:
@@ -128,7 +139,15 @@ def judged(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "count"), [("rows-*", 8), ("meta-*", 8), ("graph*", 8), ("words-*", 6)]
+    ("pattern", "count"),
+    [
+        ("rows-*", 8),
+        ("meta-*", 8),
+        ("graph*", 8),
+        ("words-*", 6),
+        ("catalog.mdb", 20),
+        pytest.param("catalog.mdb", 600, marks=pytest.mark.slow),
+    ],
 )
 def test_damage_is_an_error_or_is_named(tmp_path: Path, pattern: str, count: int) -> None:
     made(tmp_path / "sound")

@@ -10,7 +10,7 @@ from sources import ROOT, c_files, package_modules
 
 # From the bottom up. A module may import its own layer (without circles) and the ones before it.
 LAYERS = (
-    "errors records layout plugins locking heads syncing environment mounts concepts edges",
+    "errors records layout plugins locking heads syncing environment pages mounts concepts edges",
     "bindings",
     "kernels hashing regular patterns",
     "memory dirty vectors associations extents text catalog tiers selection rows views"
@@ -24,7 +24,7 @@ LAYERS = (
     "directory",
     "snapshot nearness",
     "query results bounding adding linking changing learning transaction checking copying"
-    " compacting repairing adjacency",
+    " compacting salvaging repairing adjacency",
     "operators planning asking",
     "store keeping vanishing",
     "asynchronous ingesting importing exporting conditions diagnosing"  # Jobs on a store.
