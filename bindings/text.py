@@ -1,10 +1,9 @@
 """Building, opening, merging and searching segments of words, over csrc/text.c and bm25.c."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,8 +154,7 @@ def merge(
     check(status, f"merge {len(segments)} segments of words into {path}")
 
 
-@dataclass(frozen=True, slots=True)
-class WordsQuery:
+class WordsQuery(NamedTuple):
     """What is asked: distinct words with their weights, and how they count."""
 
     words: tuple[bytes, ...]
@@ -172,12 +170,14 @@ class WordsQuery:
 class WordsFound:
     """The best k so far: nodes, scores, and the cost of finding them."""
 
-    def __init__(self, k: int, nodes: UInt32, scores: Float32):
-        self.count = len(nodes)
-        self._nodes = np.zeros(max(k, 1), np.uint32)
-        self._scores = np.zeros(max(k, 1), np.float32)
-        self._nodes[: self.count] = nodes
-        self._scores[: self.count] = scores
+    def __init__(self, k: int, nodes: UInt32 | None = None, scores: Float32 | None = None):
+        self.count = 0
+        self._nodes = np.empty(max(k, 1), np.uint32)
+        self._scores = np.empty(max(k, 1), np.float32)
+        if nodes is not None and scores is not None:
+            self.count = len(nodes)
+            self._nodes[: self.count] = nodes
+            self._scores[: self.count] = scores
         self.cost = {"distances": 0, "hops": 0, "bytes": 0}
 
     @property
@@ -196,19 +196,25 @@ class WordsFound:
         allowed: UInt64 | None,
     ) -> Self:
         """Let the documents of segments compete; live[i]: bit per ordinal, None for all."""
-        kept = [  # NumPy's fixed cost per array would be most of a quick search.
-            pointer("uint8_t[]", b"".join(query.words)),
-            ffi.new("uint32_t[]", [0, *accumulate(map(len, query.words))]),
-            ffi.new("double[]", query.weights),
-            ffi.new("uint32_t[]", query.phrase),
-            ffi.NULL if allowed is None else pointer("uint64_t[]", allowed),
-        ]
-        asked = ffi.new("ql_words_query *")
-        asked.n, asked.mode, asked.k = len(query.words), query.mode, query.k
-        asked.texts, asked.offsets, asked.weights, asked.phrase, asked.allowed = kept
-        asked.phrase_count = len(query.phrase)
-        asked.k1, asked.b, asked.length_mean = query.k1, query.b, query.length_mean
-        asked.allowed_nodes = 0 if allowed is None else len(allowed) * 64
+        # Small things are made by cffi and all at once: a quick search is mostly this function.
+        kept = {
+            "texts": pointer("uint8_t[]", b"".join(query.words)),
+            "offsets": ffi.new("uint32_t[]", [0, *accumulate(map(len, query.words))]),
+            "weights": ffi.new("double[]", query.weights),
+            "phrase": ffi.new("uint32_t[]", query.phrase),
+            "allowed": ffi.NULL if allowed is None else pointer("uint64_t[]", allowed),
+        }
+        numbers = {
+            "n": len(query.words),
+            "mode": query.mode,
+            "phrase_count": len(query.phrase),
+            "k": query.k,
+            "k1": query.k1,
+            "b": query.b,
+            "length_mean": query.length_mean,
+            "allowed_nodes": 0 if allowed is None else len(allowed) * 64,
+        }
+        asked = ffi.new("ql_words_query *", kept | numbers)
         bitmaps = [ffi.NULL if bits is None else pointer("uint64_t[]", bits) for bits in live]
         found = ffi.new("uint32_t *", self.count)
         cost = ffi.new("ql_cost *")
@@ -217,14 +223,14 @@ class WordsFound:
             bitmaps,
             len(segments),
             asked,
-            pointer("uint32_t[]", self._nodes, writable=True),
-            pointer("float[]", self._scores, writable=True),
+            pointer("uint32_t[]", self._nodes),
+            pointer("float[]", self._scores),
             found,
             cost,
         )
         check(status, f"search {len(segments)} segments for {len(query.words)} words")
-        self.count = int(found[0])
-        self.cost["distances"] += int(cost.distances)
-        self.cost["hops"] += int(cost.hops)
-        self.cost["bytes"] += int(cost.bytes)
+        self.count = found[0]
+        self.cost["distances"] += cost.distances
+        self.cost["hops"] += cost.hops
+        self.cost["bytes"] += cost.bytes
         return self

@@ -31,12 +31,15 @@
 #define SPARSE_RATIO                                                                               \
     16 /* A filter leads when it lets through fewer documents than 1/16 of the postings. */
 
+#define COUNT_WORDS 512 /* of a filter are counted before the next look at the limit */
+
 typedef struct word { /* one word of the query in one segment */
     ql_cursor cursor;
     double weight;
     uint32_t place;       /* in the query */
     uint32_t bound_block; /* the block or group that the bound below belongs to; QL_NONE: none */
     uint32_t bound_group;
+    uint32_t fetched_block; /* whose lengths were asked for */
     double block_bound;
     double group_bound;
     double window_bound; /* in the current window; 0: the word is not in it */
@@ -46,6 +49,7 @@ typedef struct word { /* one word of the query in one segment */
 typedef struct search { /* one query against one segment at a time */
     const ql_words *words;
     const uint64_t *live;
+    int gapless; /* the segment's nodes are all from the first to the last: no need to read them */
     const ql_words_query *query;
     double c0; /* k1 (1 - b) */
     double c1; /* k1 b / mean */
@@ -92,6 +96,11 @@ static void sink(search *s, uint32_t i, uint32_t count)
     }
 }
 
+static uint32_t node_of(const search *s, uint32_t doc)
+{
+    return s->gapless ? s->words->nodes[0] + doc : s->words->nodes[doc];
+}
+
 /* Whether nothing with this bound at this ordinal or a later one can enter any more. */
 static int hopeless(const search *s, double bound, uint32_t doc)
 {
@@ -99,7 +108,7 @@ static int hopeless(const search *s, double bound, uint32_t doc)
 
     if (s->found < s->query->k) return 0;
     if (rounded != s->scores[0]) return rounded < s->scores[0];
-    return s->words->nodes[doc] > s->nodes[0];
+    return node_of(s, doc) > s->nodes[0];
 }
 
 static void offer(search *s, uint32_t node, float score)
@@ -233,21 +242,27 @@ static int is_set(const uint64_t *bits, uint32_t i)
     return (int)(bits[i / 64] >> (i % 64) & 1);
 }
 
+/* Whether the bitmaps let a document through. */
+static int passes(const search *s, uint32_t doc)
+{
+    uint32_t node;
+
+    if (s->live && !is_set(s->live, doc)) return 0;
+    if (!s->query->allowed) return 1;
+    node = node_of(s, doc);
+    return node < s->query->allowed_nodes && is_set(s->query->allowed, node);
+}
+
 /* Whether a document exists for this search. */
 static int admits(const search *s, uint32_t doc)
 {
-    uint32_t node = s->words->nodes[doc];
-
-    if (s->words->lengths[doc] == QL_WORDS_GONE) return 0;
-    if (s->live && !is_set(s->live, doc)) return 0;
-    if (!s->query->allowed) return 1;
-    return node < s->query->allowed_nodes && is_set(s->query->allowed, node);
+    return passes(s, doc) && s->words->lengths[doc] != QL_WORDS_GONE;
 }
 
 static void accept(search *s, uint32_t doc)
 {
     s->cost->distances++;
-    offer(s, s->words->nodes[doc], (float)total(s));
+    offer(s, node_of(s, doc), (float)total(s));
 }
 
 static int first_failure(const search *s)
@@ -257,35 +272,49 @@ static int first_failure(const search *s)
     return QL_OK;
 }
 
+/* Seek, and let the lengths of a whole new block come: they are far apart, and waiting for one
+ * after another was half of the time of a long question. */
+static uint32_t propose(const search *s, word *w, uint32_t doc)
+{
+    ql_cursor *cursor = &w->cursor;
+
+    doc = ql_cursor_seek(cursor, doc);
+    if (w->fetched_block == cursor->decoded) return doc;
+    for (uint32_t at = cursor->at; at < cursor->filled; at++)
+        __builtin_prefetch(&s->words->lengths[cursor->docs[at]]);
+    w->fetched_block = cursor->decoded;
+    return doc;
+}
+
 /* ---- Any of the words ---- */
 
 /* The next document of a word after the one where it stands. */
-static uint32_t step(word *w)
+static uint32_t step(const search *s, word *w)
 {
     ql_cursor *cursor = &w->cursor;
 
     if (cursor->block == cursor->decoded && cursor->at + 1 < cursor->filled)
         return cursor->docs[++cursor->at];
-    return ql_cursor_seek(cursor, w->doc + 1);
+    return propose(s, w, w->doc + 1);
 }
 
 /* A window of a question of one word: most of the time of a very common word is spent here. */
 static void scan_window(search *s, word *w, uint32_t from, uint32_t until)
 {
     ql_cursor *cursor = &w->cursor;
+    const uint32_t *frequencies;
     uint32_t at;
 
     if (ql_cursor_seek(cursor, from) > until) return;
-    (void)ql_cursor_frequency(cursor); /* Unpacks all of the block. */
-    if (cursor->status != QL_OK) return;
+    frequencies = ql_cursor_frequencies(cursor);
     for (at = cursor->at; at < cursor->filled && cursor->docs[at] <= until; at++) {
         uint32_t doc = cursor->docs[at];
         double score;
         if (!admits(s, doc)) continue;
-        score = score_of(s, w, cursor->frequencies[at], s->words->lengths[doc]);
+        score = score_of(s, w, frequencies[at], s->words->lengths[doc]);
         if (hopeless(s, score, doc)) continue;
         s->cost->distances++;
-        offer(s, s->words->nodes[doc], (float)score);
+        offer(s, node_of(s, doc), (float)score);
     }
     cursor->at = at - 1;
 }
@@ -301,8 +330,7 @@ static void search_window(search *s, word **order, uint32_t n, uint32_t from, ui
         s->sums[order[essential]->place] = order[essential]->window_bound;
         if (!hopeless(s, total(s), from)) break;
     }
-    for (uint32_t i = essential; i < n; i++)
-        order[i]->doc = ql_cursor_seek(&order[i]->cursor, from);
+    for (uint32_t i = essential; i < n; i++) order[i]->doc = propose(s, order[i], from);
     for (;;) {
         uint32_t doc = QL_NONE;
         int admitted;
@@ -319,7 +347,7 @@ static void search_window(search *s, word **order, uint32_t n, uint32_t from, ui
                 s->sums[w->place] = 0;
             } else {
                 if (admitted) s->sums[w->place] = score_here(s, w, doc);
-                w->doc = step(w);
+                w->doc = step(s, w);
             }
         }
         if (!admitted) continue;
@@ -435,31 +463,42 @@ static int holds_phrase(search *s, int *holds)
     return QL_OK;
 }
 
+/* Whether the bounds of the blocks at doc rule it out, and then all up to *end. */
+static int ruled_out(search *s, uint32_t doc, uint32_t *end)
+{
+    *end = s->words->header.documents - 1;
+    if (s->found < s->query->k) return 0;
+    memset(s->sums, 0, s->query->n * sizeof *s->sums);
+    for (uint32_t i = 0; i < s->n; i++)
+        s->sums[s->list[i].place] = block_bound(s, &s->list[i], doc, end);
+    return hopeless(s, total(s), doc);
+}
+
 /* Score one proposed document; *next is where the next one worth proposing may stand, at least doc
- * + 1. */
+ * + 1. Its length comes last: it is far from all that was read before. */
 static int try_document(search *s, uint32_t doc, int every, uint32_t *next)
 {
-    uint32_t end = s->words->header.documents - 1;
+    uint32_t end;
+    int here = 0;
 
     *next = doc + 1;
-    if (!admits(s, doc)) return QL_OK;
-    memset(s->sums, 0, s->query->n * sizeof *s->sums);
-    for (uint32_t i = 0; i < s->n; i++) {
-        word *w = &s->list[i];
-        s->sums[w->place] = block_bound(s, w, doc, &end);
-    }
-    if (hopeless(s, total(s), doc)) {
+    if (!passes(s, doc)) return QL_OK;
+    if (ruled_out(s, doc, &end)) {
         *next = end + 1;
         return QL_OK;
     }
     for (uint32_t i = 0; i < s->n; i++) {
         word *w = &s->list[i];
-        uint32_t at = ql_cursor_seek(&w->cursor, doc);
-        s->sums[w->place] = at == doc ? score_here(s, w, doc) : 0;
-        if (at == doc || !every) continue;
-        *next = at;
+        w->doc = ql_cursor_seek(&w->cursor, doc);
+        here |= w->doc == doc;
+        if (w->doc == doc || !every) continue;
+        *next = w->doc;
         return w->cursor.status;
     }
+    if (!here || s->words->lengths[doc] == QL_WORDS_GONE) return QL_OK;
+    memset(s->sums, 0, s->query->n * sizeof *s->sums);
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->list[i].doc == doc) s->sums[s->list[i].place] = score_here(s, &s->list[i], doc);
     if (hopeless(s, total(s), doc) || total(s) <= 0) return QL_OK;
     if (s->query->mode == QL_WORDS_PHRASE) {
         int holds;
@@ -473,24 +512,29 @@ static int try_document(search *s, uint32_t doc, int every, uint32_t *next)
 /* The rarest word leads; list is in that order. */
 static int search_all(search *s)
 {
-    uint32_t doc = ql_cursor_seek(&s->list[0].cursor, 0);
+    uint32_t doc = propose(s, &s->list[0], 0);
 
     while (doc < s->words->header.documents) {
         uint32_t next;
         QL_TRY(try_document(s, doc, 1, &next));
         if (next >= s->words->header.documents) break;
-        doc = ql_cursor_seek(&s->list[0].cursor, next);
+        doc = propose(s, &s->list[0], next);
     }
     return first_failure(s);
 }
 
-/* The first document from `from` on whose node is at least `node`; documents if there is none. */
-static uint32_t document_of(const uint32_t *nodes, uint32_t from, uint32_t documents, uint32_t node)
+/* The first document from `from` on whose node is at least `node`; documents, or more, if there is
+ * none. */
+static uint32_t document_of(const search *s, uint32_t from, uint32_t node)
 {
-    /* Nodes ascend strictly. */
-    uint64_t high = (uint64_t)from + (node > nodes[from] ? node - nodes[from] : 0);
+    const uint32_t *nodes = s->words->nodes;
+    uint32_t documents = s->words->header.documents;
     uint32_t low = from;
+    uint64_t high;
 
+    if (s->gapless) return node > nodes[0] ? node - nodes[0] : 0;
+    /* Nodes ascend strictly. */
+    high = (uint64_t)from + (node > nodes[from] ? node - nodes[from] : 0);
     if (high >= documents) high = documents;
     /* No node between was left out: the usual case. */
     else if (nodes[high] == node) return (uint32_t)high;
@@ -505,17 +549,17 @@ static uint32_t document_of(const uint32_t *nodes, uint32_t from, uint32_t docum
 /* The allowed documents lead. */
 static int search_allowed(search *s, int every)
 {
-    const uint32_t *nodes = s->words->nodes;
     uint32_t documents = s->words->header.documents;
     uint64_t words = (s->query->allowed_nodes + 63) / 64;
     uint32_t from = 0;
 
-    for (uint64_t i = documents ? nodes[0] / 64 : words; i < words && from < documents; i++) {
+    for (uint64_t i = documents ? s->words->nodes[0] / 64 : words; i < words && from < documents;
+         i++) {
         for (uint64_t bits = s->query->allowed[i]; bits && from < documents; bits &= bits - 1) {
             uint32_t node = (uint32_t)(i * 64 + (uint32_t)__builtin_ctzll(bits));
             uint32_t next;
-            from = document_of(nodes, from, documents, node);
-            if (from >= documents || nodes[from] != node) continue;
+            from = document_of(s, from, node);
+            if (from >= documents || node_of(s, from) != node) continue;
             QL_TRY(try_document(s, from, every, &next));
         }
     }
@@ -553,6 +597,7 @@ static int open_words(search *s, int *missing, uint64_t *postings)
         w->place = i;
         w->bound_block = QL_NONE;
         w->bound_group = QL_NONE;
+        w->fetched_block = QL_NONE;
         *postings += w->cursor.count;
         s->n++;
     }
@@ -562,11 +607,14 @@ static int open_words(search *s, int *missing, uint64_t *postings)
 /* Whether the filter lets fewer nodes through than this; looks no further than it must. */
 static int allows_fewer(const ql_words_query *query, uint64_t limit)
 {
+    uint64_t words = (query->allowed_nodes + 63) / 64;
     uint64_t count = 0;
 
     if (!query->allowed) return 0;
-    for (uint64_t i = 0; i < (query->allowed_nodes + 63) / 64 && count < limit; i++)
-        if (query->allowed[i]) count += (uint64_t)__builtin_popcountll(query->allowed[i]);
+    for (uint64_t i = 0; i < words && count < limit; i += COUNT_WORDS) {
+        uint64_t part = words - i < COUNT_WORDS ? words - i : COUNT_WORDS;
+        count += ql_kernels_active()->count_bits(query->allowed + i, part);
+    }
     return count < limit;
 }
 
@@ -593,6 +641,14 @@ static int search_segment(search *s)
         s->cost->bytes += s->list[i].cursor.decoded_bytes;
     }
     return status;
+}
+
+/* Nodes ascend strictly: they are gapless where the ends are as far apart as their nodes. */
+static int is_gapless(const ql_words *words)
+{
+    uint32_t n = words->header.documents;
+
+    return n && words->nodes[n - 1] - words->nodes[0] == n - 1;
 }
 
 static int query_is_sound(const ql_words_query *q)
@@ -632,6 +688,7 @@ int ql_words_search(const ql_words *const *segments, const uint64_t *const *live
     for (uint32_t i = 0; i < n && status == QL_OK; i++) {
         s.words = segments[i];
         s.live = live[i];
+        s.gapless = is_gapless(segments[i]);
         status = search_segment(&s);
     }
     if (status == QL_OK) {

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "quillian.h"
 
@@ -94,6 +95,13 @@ typedef struct ql_kernels {
     void (*exact_dot)(const float *query, const float *row, uint32_t dim, double *dot,
                       double *square);
     double (*exact_l2)(const float *query, const float *row, uint32_t dim);
+    /* postings.c: numbers of `bits` bits, 31 at most, packed from the least significant bit on; 16
+     * bytes after the last are readable. Sums: out[i] = first + i + the sum of number[0 .. i], the
+     * caller knows that all are below 2^32. */
+    void (*unpack)(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t *out);
+    void (*unpack_sums)(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t first,
+                        uint32_t *out);
+    uint64_t (*count_bits)(const uint64_t *words, uint64_t n);
 } ql_kernels;
 
 /* codes.c: what these mean, for the tables that have nothing better. */
@@ -108,6 +116,21 @@ void ql_exact_dot_portable(const float *query, const float *row, uint32_t dim, d
                            double *square);
 double ql_exact_l2_portable(const float *query, const float *row, uint32_t dim);
 
+/* kernels_portable.c, likewise */
+void ql_unpack_portable(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t *out);
+void ql_unpack_sums_portable(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t first,
+                             uint32_t *out);
+uint64_t ql_count_bits_portable(const uint64_t *words, uint64_t n);
+/* Packed number i; 8 bytes from its first on are readable. */
+static inline uint32_t ql_packed_at(const uint8_t *from, uint32_t bits, uint64_t i)
+{
+    uint64_t place = i * bits;
+    uint64_t word;
+
+    memcpy(&word, from + place / 8, 8);
+    return (uint32_t)((word >> (place % 8)) & (((uint64_t)1 << bits) - 1));
+}
+
 /* crc32c.c, for the tables */
 uint32_t ql_crc32c_portable(uint32_t crc, const uint8_t *data, size_t size_bytes);
 void ql_encode_portable(const float *row, uint32_t dim, int8_t *codes, float *scale, float *error,
@@ -117,6 +140,10 @@ extern const ql_kernels ql_kernels_portable;
 #if defined(__x86_64__)
 /* kernels_avx2.c, for both tables */
 uint32_t ql_crc32c_sse42(uint32_t crc, const uint8_t *data, size_t size_bytes);
+void ql_unpack_avx2(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t *out);
+void ql_unpack_sums_avx2(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t first,
+                         uint32_t *out);
+uint64_t ql_count_bits_popcnt(const uint64_t *words, uint64_t n);
 extern const ql_kernels ql_kernels_avx2;
 extern const ql_kernels ql_kernels_avx512;
 #elif defined(__aarch64__)

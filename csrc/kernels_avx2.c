@@ -18,7 +18,7 @@
 
 enum { DOT, L2 };
 
-QL_TARGET_BEGIN("avx2,f16c,sse4.2")
+QL_TARGET_BEGIN("avx2,f16c,sse4.2,popcnt")
 
 #include "rotation.h"
 
@@ -394,6 +394,86 @@ uint32_t ql_crc32c_sse42(uint32_t crc, const uint8_t *data, size_t size_bytes)
     return ~(uint32_t)state;
 }
 
+/* Where eight packed numbers stand: four bytes of each, and their shift in these. Numbers 0 to 3
+ * are read from the first byte, 4 to 7 from byte 4 bits / 8, as 16 bytes hold four of them. */
+typedef struct packing {
+    __m256i bytes;
+    __m256i shifts;
+    __m256i mask;
+    uint32_t half; /* bytes to the second four */
+} packing;
+
+static packing packing_of(uint32_t bits)
+{
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3);
+    const __m256i high = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+    __m256i odd = _mm256_mullo_epi32(high, _mm256_set1_epi32((int)(4 * bits % 8)));
+    __m256i place = _mm256_mullo_epi32(lanes, _mm256_set1_epi32((int)bits));
+    __m256i byte;
+
+    place = _mm256_add_epi32(place, odd);
+    byte = _mm256_mullo_epi32(_mm256_srli_epi32(place, 3), _mm256_set1_epi32(0x01010101));
+    return (packing){_mm256_add_epi32(byte, _mm256_set1_epi32(0x03020100)),
+                     _mm256_and_si256(place, _mm256_set1_epi32(7)),
+                     _mm256_set1_epi32((int)((1u << bits) - 1)), 4 * bits / 8};
+}
+
+static __m256i unpack_eight(const uint8_t *from, const packing *p)
+{
+    __m256i word = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)from));
+
+    word = _mm256_inserti128_si256(word, _mm_loadu_si128((const __m128i *)(from + p->half)), 1);
+    word = _mm256_srlv_epi32(_mm256_shuffle_epi8(word, p->bytes), p->shifts);
+    return _mm256_and_si256(word, p->mask);
+}
+
+#define UNPACK_BITS 25 /* With a shift of seven they still fit four bytes. */
+
+void ql_unpack_avx2(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t *out)
+{
+    uint32_t i = 0;
+
+    if (bits <= UNPACK_BITS) {
+        packing p = packing_of(bits);
+        for (; i + 8 <= count; i += 8, from += bits)
+            _mm256_storeu_si256((__m256i *)(out + i), unpack_eight(from, &p));
+    }
+    ql_unpack_portable(from, bits, count - i, out + i);
+}
+
+void ql_unpack_sums_avx2(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t first,
+                         uint32_t *out)
+{
+    uint32_t i = 0;
+
+    if (bits <= UNPACK_BITS) {
+        packing p = packing_of(bits);
+        __m256i before = _mm256_set1_epi32((int)(first - 1));
+        for (; i + 8 <= count; i += 8, from += bits) {
+            __m256i sum = _mm256_add_epi32(unpack_eight(from, &p), _mm256_set1_epi32(1));
+            __m256i low;
+            sum = _mm256_add_epi32(sum, _mm256_slli_si256(sum, 4));
+            sum = _mm256_add_epi32(sum, _mm256_slli_si256(sum, 8));
+            /* The first four's sum belongs to the second four too. */
+            low = _mm256_permute2x128_si256(sum, sum, 0x08);
+            sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(low, 0xff));
+            sum = _mm256_add_epi32(sum, before);
+            _mm256_storeu_si256((__m256i *)(out + i), sum);
+            before = _mm256_permutevar8x32_epi32(sum, _mm256_set1_epi32(7));
+        }
+        if (i) first = out[i - 1] + 1;
+    }
+    ql_unpack_sums_portable(from, bits, count - i, first, out + i);
+}
+
+uint64_t ql_count_bits_popcnt(const uint64_t *words, uint64_t n)
+{
+    uint64_t count = 0;
+
+    for (uint64_t i = 0; i < n; i++) count += (uint64_t)__builtin_popcountll(words[i]);
+    return count;
+}
+
 #include "walk.h"
 
 QL_TARGET_END
@@ -417,6 +497,9 @@ const ql_kernels ql_kernels_avx2 = {
     .walk = walk_graph,
     .exact_dot = exact_dot,
     .exact_l2 = exact_l2,
+    .unpack = ql_unpack_avx2,
+    .unpack_sums = ql_unpack_sums_avx2,
+    .count_bits = ql_count_bits_popcnt,
 };
 #else
 typedef int ql_kernels_avx2_are_for_x86_64; /* C wants a declaration in every file */

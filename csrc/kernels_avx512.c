@@ -413,6 +413,9 @@ const ql_kernels ql_kernels_avx512 = {
     .walk = walk_graph,
     .exact_dot = exact_dot,
     .exact_l2 = exact_l2,
+    .unpack = ql_unpack_avx2,
+    .unpack_sums = ql_unpack_sums_avx2,
+    .count_bits = ql_count_bits_popcnt,
 };
 #else
 typedef int ql_kernels_avx512_are_for_x86_64; /* C wants a declaration in every file */

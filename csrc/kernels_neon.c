@@ -227,6 +227,9 @@ const ql_kernels ql_kernels_neon = {
     .walk = walk_graph,
     .exact_dot = ql_exact_dot_portable,
     .exact_l2 = ql_exact_l2_portable,
+    .unpack = ql_unpack_portable,
+    .unpack_sums = ql_unpack_sums_portable,
+    .count_bits = ql_count_bits_portable,
 };
 #else
 typedef int ql_kernels_neon_are_for_aarch64; /* C wants a declaration in every file */

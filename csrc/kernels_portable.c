@@ -200,6 +200,28 @@ static void (*const code_hot_rows)(const int8_t *, uint32_t, const uint8_t *cons
 
 #include "walk.h"
 
+void ql_unpack_portable(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t *out)
+{
+    for (uint32_t i = 0; i < count; i++) out[i] = ql_packed_at(from, bits, i);
+}
+
+void ql_unpack_sums_portable(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t first,
+                             uint32_t *out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        first += ql_packed_at(from, bits, i);
+        out[i] = first++;
+    }
+}
+
+uint64_t ql_count_bits_portable(const uint64_t *words, uint64_t n)
+{
+    uint64_t count = 0;
+
+    for (uint64_t i = 0; i < n; i++) count += (uint64_t)__builtin_popcountll(words[i]);
+    return count;
+}
+
 const ql_kernels ql_kernels_portable = {
     .name = "portable",
     .dot = dot,
@@ -219,4 +241,7 @@ const ql_kernels ql_kernels_portable = {
     .walk = walk_graph,
     .exact_dot = ql_exact_dot_portable,
     .exact_l2 = ql_exact_l2_portable,
+    .unpack = ql_unpack_portable,
+    .unpack_sums = ql_unpack_sums_portable,
+    .count_bits = ql_count_bits_portable,
 };

@@ -275,18 +275,15 @@ int ql_cursor_open(const ql_words *words, uint32_t term, ql_cursor *cursor)
     return QL_OK;
 }
 
-/* Numbers of `bits` bits into out; the caller has checked that 8 bytes after the last may be
- * read. */
-static void unpack(const uint8_t *from, uint32_t bits, uint32_t count, uint32_t *out)
+/* ql_unpack_sums where a sum may leave 32 bits, which damage can make it; 0: one does. */
+static int unpack_far_sums(const uint8_t *from, uint32_t bits, uint32_t count, uint64_t first,
+                           uint32_t *out)
 {
-    uint64_t mask = ((uint64_t)1 << bits) - 1;
-    uint64_t place = 0;
-
-    for (uint32_t i = 0; i < count; i++, place += bits) {
-        uint64_t word;
-        memcpy(&word, from + place / 8, 8);
-        out[i] = (uint32_t)((word >> (place % 8)) & mask);
+    for (uint32_t i = 0; i < count; i++) {
+        first += ql_packed_at(from, bits, i);
+        out[i] = (uint32_t)first++;
     }
+    return first <= UINT32_MAX;
 }
 
 static uint32_t cursor_failed(ql_cursor *cursor)
@@ -310,29 +307,28 @@ static int decode(ql_cursor *cursor)
     uint32_t bits_frequency;
     uint64_t docs_bytes;
     uint64_t packed_bytes;
-    uint64_t doc;
+    uint64_t first;
     const uint8_t *at;
 
     if (start > end || end > cursor->data_bytes || end - start < 2) return 0;
-    /* The slack belongs to what is read: it may stand on the next page. */
+    /* The slack belongs to what is read: it may stand on the next page. Kernels load some bytes
+     * more and mask them away; behind the slack stands at least one record, of 16. */
     at = ql_words_bytes(cursor->words, offset + start, end - start + WORDS_SLACK);
     if (!at) return 0;
     bits_doc = at[0];
     bits_frequency = at[1];
-    if (bits_doc > 32 || bits_frequency > 32) return 0;
+    if (bits_doc > 32 || bits_frequency > 31) return 0;
     docs_bytes = ((uint64_t)filled * bits_doc + 7) / 8;
     packed_bytes = docs_bytes + ((uint64_t)filled * bits_frequency + 7) / 8;
     if (packed_bytes > end - start - 2) return 0;
 
-    unpack(at + 2, bits_doc, filled, cursor->docs);
-    doc = block ? (uint64_t)cursor->table[block - 1].last + 1 : 0;
-    for (uint32_t i = 0; i < filled; i++) {
-        doc += cursor->docs[i];
-        cursor->docs[i] = (uint32_t)doc++;
-    }
-    /* doc grew from each to the next: all are inside */
-    if (doc > cursor->words->header.documents) return 0;
-    if (cursor->table && doc - 1 != cursor->table[block].last) return 0;
+    first = block ? (uint64_t)cursor->table[block - 1].last + 1 : 0;
+    if (first + ((uint64_t)filled << bits_doc) <= UINT32_MAX)
+        ql_kernels_active()->unpack_sums(at + 2, bits_doc, filled, (uint32_t)first, cursor->docs);
+    else if (!unpack_far_sums(at + 2, bits_doc, filled, first, cursor->docs)) return 0;
+    /* They grew from each to the next: all are inside. */
+    if (cursor->docs[filled - 1] >= cursor->words->header.documents) return 0;
+    if (cursor->table && cursor->docs[filled - 1] != cursor->table[block].last) return 0;
 
     cursor->filled = filled;
     cursor->decoded = block;
@@ -391,13 +387,11 @@ uint32_t ql_cursor_seek(ql_cursor *cursor, uint32_t doc)
 
     at = cursor->at;
     if (cursor->docs[at] < doc) { /* Callers only go forward: what lies before `at` was passed. */
-        uint32_t step = 1;
-        while (at + step < cursor->filled && cursor->docs[at + step] < doc) {
-            at += step;
-            step *= 2;
-        }
+        /* The first that is not below doc is in (at, at + left]; halved without branches, which
+         * would be guessed wrong half of the time. */
+        for (uint32_t left = cursor->filled - 1 - at; left > 1; left -= left / 2)
+            at += cursor->docs[at + left / 2] < doc ? left / 2 : 0;
         at++;
-        while (cursor->docs[at] < doc) at++;
     }
     cursor->at = at;
     return cursor->docs[at];
@@ -405,18 +399,18 @@ uint32_t ql_cursor_seek(ql_cursor *cursor, uint32_t doc)
 
 uint32_t ql_cursor_frequency(ql_cursor *cursor)
 {
+    return ql_packed_at(cursor->frequencies_at, cursor->frequency_bits, cursor->at) + 1;
+}
+
+const uint32_t *ql_cursor_frequencies(ql_cursor *cursor)
+{
     if (!cursor->has_frequencies) {
-        unpack(cursor->frequencies_at, cursor->frequency_bits, cursor->filled, cursor->frequencies);
-        for (uint32_t i = 0; i < cursor->filled; i++) {
-            if (cursor->frequencies[i] == UINT32_MAX) {
-                cursor_failed(cursor);
-                return 0;
-            }
-            cursor->frequencies[i]++;
-        }
+        ql_kernels_active()->unpack(cursor->frequencies_at, cursor->frequency_bits, cursor->filled,
+                                    cursor->frequencies);
+        for (uint32_t i = 0; i < cursor->filled; i++) cursor->frequencies[i]++;
         cursor->has_frequencies = 1;
     }
-    return cursor->frequencies[cursor->at];
+    return cursor->frequencies;
 }
 
 /* One LEB128 number; NULL where it leaves the block or 32 bits. */
@@ -445,7 +439,9 @@ int ql_cursor_positions(ql_cursor *cursor, uint32_t *out)
     if (cursor->status != QL_OK) return cursor->status;
     if (cursor->positions_of > cursor->at) return QL_E_CORRUPT;
     for (; cursor->positions_of < cursor->at; cursor->positions_of++) {
-        for (uint32_t i = cursor->frequencies[cursor->positions_of]; i > 0;) {
+        uint32_t i = ql_packed_at(cursor->frequencies_at, cursor->frequency_bits,
+                               cursor->positions_of) + 1;
+        while (i > 0) {
             if (cursor->positions >= cursor->positions_end) return QL_E_CORRUPT;
             /* A number ends with a byte whose top bit is clear. */
             i -= !(*cursor->positions++ & 0x80);

@@ -105,8 +105,9 @@ int ql_cursor_open(const ql_words *words, uint32_t term, ql_cursor *cursor);
 int ql_cursor_skip(ql_cursor *cursor, uint32_t doc);
 /* The first document >= doc, or QL_NONE at the end or after a failure. */
 uint32_t ql_cursor_seek(ql_cursor *cursor, uint32_t doc);
-/* of the posting where it stands; 0 after a failure */
+/* Of the posting where it stands; and of all in its block, which is quicker for many. */
 uint32_t ql_cursor_frequency(ql_cursor *cursor);
+const uint32_t *ql_cursor_frequencies(ql_cursor *cursor);
 /* Positions of that posting, ascending, into out (frequency,). */
 int ql_cursor_positions(ql_cursor *cursor, uint32_t *out);
 

@@ -11,6 +11,7 @@
 #define DIM_MAX 1200
 #define ROWS    9
 #define HALVES  65536
+#define NUMBERS 128
 
 typedef struct coding {
     int8_t codes[DIM_MAX + 32];
@@ -176,6 +177,31 @@ static int screens_differ(const ql_kernels *table, uint32_t dim)
     return differ;
 }
 
+/* Packed numbers of every width and count, sums that start anywhere, and bits of whole words. */
+static int packings_differ(const ql_kernels *table)
+{
+    const ql_kernels *plain = &ql_kernels_portable;
+    const uint8_t *packed = (const uint8_t *)rows;
+    uint32_t got[NUMBERS];
+    uint32_t want[NUMBERS];
+
+    for (uint32_t bits = 0; bits <= 31; bits++) {
+        for (uint32_t count = 0; count <= NUMBERS; count++) {
+            table->unpack(packed + count, bits, count, got);
+            plain->unpack(packed + count, bits, count, want);
+            if (memcmp(got, want, count * sizeof *got)) return 1;
+            table->unpack_sums(packed + count, bits, count, 77 * count, got);
+            plain->unpack_sums(packed + count, bits, count, 77 * count, want);
+            if (memcmp(got, want, count * sizeof *got)) return 1;
+        }
+    }
+    for (uint64_t n = 0; n < 70; n++)
+        if (table->count_bits((const uint64_t *)rows, n) !=
+            plain->count_bits((const uint64_t *)rows, n))
+            return 1;
+    return 0;
+}
+
 static int checked(const char *name)
 {
     if (ql_isa_use(name) != QL_OK) {
@@ -197,6 +223,10 @@ static int checked(const char *name)
     }
     if (extremes_differ(ql_kernels_active())) {
         printf("%s differs at the largest codes\n", name);
+        return 0;
+    }
+    if (packings_differ(ql_kernels_active())) {
+        printf("%s differs at packed numbers\n", name);
         return 0;
     }
     printf("%s equal\n", name);

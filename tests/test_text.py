@@ -1,11 +1,13 @@
 """Words: BM25 over segments and tail equals plain NumPy and bm25s; segments survive anything."""
 
 import random
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from quillian import bitmaps
+from quillian.bindings import kernels
 from quillian.errors import CorruptError, InvalidError
 from quillian.text import (
     Analyser,
@@ -108,6 +110,35 @@ def test_segment_of_another_analyser_is_refused(tmp_path: Path) -> None:
 
 
 # Scores.
+
+
+@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512", "neon"])
+def test_every_instruction_set_finds_the_same(tmp_path: Path, isa: str) -> None:
+    """Gaps of every width up to some bits, conjunctions led by rare words, filters that lead."""
+    rng = random.Random(17)
+    texts = {
+        n: ["every", *(f"w{i}" for i in range(1, 12) if not rng.randrange(1 << i))]
+        for n in range(0, 20_000, 2)
+    }
+    info = index_at(tmp_path).build("a.words", ((n, " ".join(t)) for n, t in texts.items()))
+    allowed = {n for n in range(20_000) if not rng.randrange(300)}
+    before = kernels.isa()
+    try:
+        kernels.use_isa(isa)
+    except InvalidError:
+        pytest.skip(f"this CPU has no {isa}")
+    try:
+        view = index_at(tmp_path).view(WordsState((info,)), lambda a, b: [], lambda n: [])
+        for words, mode in product((["every", "w9"], ["w2", "w7", "w1"], ["w11"]), ("any", "all")):
+            for only in (None, allowed):
+                found = view.search(
+                    words, 20, mode=mode, allowed=None if only is None else bitmap(only, 20_000)
+                )
+                expected = bm25(texts, words, 20, mode, only)
+                assert found.scores == pytest.approx([s for _, s in expected], rel=1e-5)
+                assert found.nodes.tolist() == [n for n, _ in expected]
+    finally:
+        kernels.use_isa(before)
 
 
 @pytest.mark.parametrize("place", ["segment", "tail", "both", "many"])

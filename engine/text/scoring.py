@@ -10,6 +10,7 @@ csrc/bm25.c, so a text scores the same bits in the tail and in a segment.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log1p
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +33,15 @@ class Bm25:
             raise InvalidError(f"want k1 >= 0 and 0 <= b <= 1, got k1={self.k1}, b={self.b}")
 
 
+STANDARD = Bm25()
+
+
 def weights(
     documents: int, frequencies: Sequence[int], occurrences: Sequence[int]
 ) -> tuple[float, ...]:
     """Weight of each word of a question; frequencies: documents that hold it."""
-    return tuple(
-        log1p((documents - n + 0.5) / (n + 0.5)) * times
-        for n, times in zip(frequencies, occurrences, strict=True)
-    )
+    logs = [log1p((documents - n + 0.5) / (n + 0.5)) for n in frequencies]
+    return tuple(map(mul, logs, occurrences))
 
 
 def tail_scores(

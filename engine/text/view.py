@@ -1,9 +1,8 @@
 """The words of one snapshot: which documents of each segment count, and the search over all."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from ..bindings.text import (
 )
 from ..bitmaps import holds
 from ..errors import InvalidError, LimitError
-from .scoring import Bm25, tail_scores, weights
+from .scoring import STANDARD, Bm25, tail_scores, weights
 from .tail import TailPart, WordTail
 from .tokens import Analyser
 
@@ -80,8 +79,7 @@ class Layer:
         return np.flatnonzero(keep)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Documents by score, ties by node, and what finding them cost."""
 
     nodes: UInt32
@@ -131,7 +129,7 @@ class WordView:
         *,
         mode: str = "any",
         allowed: UInt64 | None = None,
-        parameters: Bm25 | None = None,
+        parameters: Bm25 = STANDARD,
     ) -> Found:
         """The best k documents for words in the order of the question.
 
@@ -143,8 +141,9 @@ class WordView:
             raise InvalidError(f"want mode {', '.join(MODES)}; got {mode!r}")
         if k < 0 or len(words) > WORDS_MAX:
             raise LimitError(f"want k >= 0 and at most {WORDS_MAX} words, got {k}, {len(words)}")
-        parameters = parameters or Bm25()
-        occurrences = Counter(words)
+        occurrences: dict[str, int] = {}
+        for word in words:
+            occurrences[word] = occurrences.get(word, 0) + 1
         counts = self._held_by(list(occurrences))
         known = [w for w, n in zip(occurrences, counts, strict=True) if n]
         if not known or k == 0 or (mode != "any" and len(known) < len(occurrences)):
@@ -178,8 +177,7 @@ class WordView:
     ) -> WordsFound:
         part = self._part
         if len(part.nodes) == 0:
-            empty = np.empty(0, np.uint32), np.empty(0, np.float32)
-            return WordsFound(query.k, *empty)
+            return WordsFound(query.k)
         sums, held = tail_scores(
             self._tail, part, known, query.weights, parameters, query.length_mean
         )
