@@ -1,14 +1,16 @@
 """How long does BM25 take for rare and very common words, filtered and not, beside its peers?
 
-    python bench/words.py [--wordnet /usr/share/wordnet] [--count 1000000] [--json FILE]
+    python bench/words.py [--wordnet /usr/share/wordnet] [--count 1000000] [--seconds 2]
+        [--only "quillian tantivy"] [--json FILE]
 
 Texts: every WordNet synset as "words: gloss" (117,659), recombined to --count by gluing halves of
 two of them, each ending in the word "everyword", which so stands in every text. One thread, one
 query per Python call, k = 10, k1 = 1.2, b = 0.75, no stop words, no stemming. Microseconds are of
 processor time (other programs share the machine), per question the best of 5, per class the median
-of up to 20 questions. Peers that are not installed have no rows. Every peer's best score must equal
-ours to 1e-4 where it uses the same formula (bm25s does; tantivy and FTS5 keep lengths or idf in
-another form, their overlap of the 10 best is printed instead).
+of the up to 20 questions that fit `--seconds`, at least one. Peers that are not installed have no
+rows. Every peer's best score must equal ours to 1e-4 where it uses the same formula (bm25s does;
+tantivy and FTS5 keep lengths or idf in another form, their overlap of the 10 best is printed
+instead).
 """
 
 import argparse
@@ -240,24 +242,34 @@ def questions(texts: list[str]) -> dict[str, list[tuple[list[str], str]]]:
     }
 
 
-def median_us(peer: Any, asked: list[tuple[list[str], str]], every: int) -> float | None:
-    times = []
+def median_us(
+    peer: Any, asked: list[tuple[list[str], str]], every: int, seconds: float
+) -> float | None:
+    """Median over the questions that fit the time, at least one; None: it cannot ask so."""
+    times: list[float] = []
+    end = time.monotonic() + seconds
     for words, mode in asked:
-        if peer.search(words, every, mode) is None:
-            return None
-        best = float("inf")
-        for _ in range(REPEATS):
+        if times and time.monotonic() > end:
+            break
+        runs: list[float] = []
+        while len(runs) <= REPEATS and not (runs and time.monotonic() > end):
             start = time.process_time_ns()
-            peer.search(words, every, mode)
-            best = min(best, (time.process_time_ns() - start) / 1e3)
-        times.append(best)
+            if peer.search(words, every, mode) is None:
+                return None
+            runs.append((time.process_time_ns() - start) / 1e3)
+        times.append(min(runs))
     return statistics.median(times)
 
 
-def compare(ours: Any, peer: Any, asked: dict[str, list[tuple[list[str], str]]]) -> float:
+def compare(
+    ours: Any, peer: Any, asked: dict[str, list[tuple[list[str], str]]], seconds: float
+) -> float:
     """The share of our 10 best that the peer has too; where the formula is ours, scores agree."""
-    shares = []
-    for word_mode in (x for group in asked.values() for x in group[:5]):
+    shares: list[float] = []
+    end = time.monotonic() + seconds * len(asked)
+    for word_mode in (group[i] for i in range(5) for group in asked.values() if i < len(group)):
+        if len(shares) >= len(asked) and time.monotonic() > end:
+            break
         found = peer.search(word_mode[0], 1, word_mode[1])
         if found is None:
             continue
@@ -277,6 +289,7 @@ def main() -> None:
     parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"))
     parser.add_argument("--count", type=int, default=117_659)
     parser.add_argument("--only", default="")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for one cell of the table")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     texts = recombined(glosses(options.wordnet), options.count)
@@ -301,9 +314,11 @@ def main() -> None:
             seconds = time.process_time() - start
             size = sum(p.stat().st_size for p in peer.folder.rglob("*") if p.is_file()) / 1e6
             ours = ours or peer
-            share = compare(ours, peer, asked)
+            share = compare(ours, peer, asked, options.seconds)
             for name, every in FILTERS.items():
-                row = {group: median_us(peer, asked[group], every) for group in asked}
+                row = {
+                    group: median_us(peer, asked[group], every, options.seconds) for group in asked
+                }
                 results.setdefault(peer.name, {})[name] = row
                 cells = ["-" if x is None else f"{x:,.0f}" for x in row.values()]
                 label = f"{peer.name}, {name}"
