@@ -20,8 +20,10 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import machine
 import numpy as np
@@ -150,13 +152,11 @@ def narrow_cases(path: Path | None) -> Iterator[Case]:
 
 
 def other_cases() -> Iterator[Case]:
-    import zlib
-
     data = np.random.default_rng(SEED).bytes(1 << 20)
     yield Case(
         "crc32c of 1 MiB (zlib's crc32)",
         lambda: crc32c(data),
-        lambda: zlib.crc32(data),
+        lambda: crc32(data),
         lambda a, b: a != b,
     )
     source = random.Random(SEED)
@@ -172,6 +172,102 @@ def other_cases() -> Iterator[Case]:
         yield pattern_case(
             f"{PATTERNS} patterns, texts of {length} signs", literals, expressions, texts
         )
+
+
+def plain_jump_hash(key: int, buckets: int) -> int:
+    """Lamping and Veach 2014, figure 1, word by word."""
+    bucket, following = -1, 0
+    while following < buckets:
+        bucket = following
+        key = (key * 2862933555777941757 + 1) % 2**64
+        following = int((bucket + 1) * (2**31 / ((key >> 33) + 1)))
+    return bucket
+
+
+def plain_rolling_hash(data: bytes, window: int) -> list[int]:
+    """One polynomial of Karp and Rabin, rolled byte by byte; ours are two."""
+    prime, base = 2**31 - 1, 263
+    power, value, found = pow(base, window - 1, prime), 0, []
+    for i, byte in enumerate(data):
+        if i >= window:
+            value = (value - data[i - window] * power) % prime
+        value = (value * base + byte) % prime
+        if i >= window - 1:
+            found.append(value)
+    return found
+
+
+def plain_pairs(signatures: Any, bands: int) -> list[tuple[int, int]]:
+    """Rows that share a whole band, by a dictionary per band."""
+    pairs: set[tuple[int, int]] = set()
+    for band in np.split(signatures, bands, axis=1):
+        alike: dict[bytes, list[int]] = {}
+        for row, part in enumerate(band):
+            alike.setdefault(part.tobytes(), []).append(row)
+        for rows in alike.values():
+            pairs |= {(a, b) for i, a in enumerate(rows) for b in rows[i + 1 :]}
+    return sorted(pairs)
+
+
+def hash_cases() -> Iterator[Case]:
+    """Beside what one would write without us: hashlib, NumPy's unique, loops in Python."""
+    source = random.Random(SEED)
+    words = [f"word{i}" for i in range(5_000)]
+    texts = [" ".join(source.choices(words, k=8)) for _ in range(10_000)]
+    rows = np.random.default_rng(SEED).integers(0, 4, (20_000, 8), np.uint8)
+    sets = [source.sample(words, 40) for _ in range(500)] * 2
+    signatures = kernels.minhash(sets)
+    data = "".join(texts).encode()[:100_000]
+    numbers = [source.getrandbits(64) for _ in range(20_000)]
+
+    def by_sha256() -> list[int]:
+        return [int.from_bytes(sha256(t.encode()).digest()[:8], "little") for t in texts]
+
+    def plain_minhash() -> list[list[int]]:
+        """128 permutations (a x + b) mod p of a 32-bit hash, as libraries without NumPy do."""
+        keys = [(source.getrandbits(61), source.getrandbits(61)) for _ in range(128)]
+        hashes = [[crc32(w.encode()) for w in one] for one in sets[:50]]
+        return [[min((a * x + b) % (2**61 - 1) for x in one) for a, b in keys] for one in hashes]
+
+    def as_many(a: Any, b: Any) -> bool:
+        return len(a) == len(b)
+
+    yield Case(
+        "hash64 of 10000 texts (sha256)",
+        lambda: list(map(kernels.hash64, texts)),
+        by_sha256,
+        as_many,
+    )
+    yield Case(
+        "dedupe 20000 rows of 8 bytes (unique)",
+        lambda: kernels.dedupe(rows),
+        lambda: np.unique(rows, axis=0, return_index=True)[1],
+        lambda a, b: sorted(a.firsts) == sorted(b),
+    )
+    yield Case(
+        "minhash of 50 sets of 40 (loop)",
+        lambda: kernels.minhash(sets[:50]),
+        plain_minhash,
+        as_many,
+    )
+    yield Case(
+        "lsh of 1000 signatures (dictionaries)",
+        lambda: kernels.lsh(signatures),
+        lambda: plain_pairs(signatures, 32),
+        lambda a, b: [tuple(x) for x in a] == b,
+    )
+    yield Case(
+        "rolling_hash of 100 kB, window 32 (loop)",
+        lambda: kernels.rolling_hash(data, 32),
+        lambda: plain_rolling_hash(data, 32),
+        as_many,
+    )
+    yield Case(
+        "jump_hash of 20000 keys (loop)",
+        lambda: kernels.jump_hash(numbers, 1000),
+        lambda: [plain_jump_hash(x, 1000) for x in numbers],
+        lambda a, b: a.tolist() == b,
+    )
 
 
 def pattern_case(name: str, literals: Any, expressions: Any, texts: list[str]) -> Case:
@@ -221,7 +317,8 @@ def main() -> None:
     results = []
     for group in (score_cases, nearest_cases, narrow_cases):
         results += [shown(measured(case, options.runs)) for case in group(options.vectors)]
-    results += [shown(measured(case, options.runs)) for case in other_cases()]
+    for cases in (other_cases(), hash_cases()):
+        results += [shown(measured(case, options.runs)) for case in cases]
     if options.json:
         options.json.write_text(json.dumps({"machine": facts, "results": results}, indent=1))
 
