@@ -209,6 +209,19 @@ def plain_pairs(signatures: Any, bands: int) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
+def plain_minhash(sets: list[list[str]]) -> list[list[int]]:
+    """128 permutations (a x + b) mod p of a 32-bit hash, as libraries without NumPy do."""
+    source = random.Random(SEED)
+    keys = [(source.getrandbits(61), source.getrandbits(61)) for _ in range(128)]
+    hashes = [[crc32(w.encode()) for w in one] for one in sets]
+    return [[min((a * x + b) % (2**61 - 1) for x in one) for a, b in keys] for one in hashes]
+
+
+def as_many(a: Any, b: Any) -> bool:
+    """For hashes of another kind."""
+    return len(a) == len(b)
+
+
 def hash_cases() -> Iterator[Case]:
     """Beside what one would write without us: hashlib, NumPy's unique, loops in Python."""
     source = random.Random(SEED)
@@ -219,55 +232,34 @@ def hash_cases() -> Iterator[Case]:
     signatures = kernels.minhash(sets)
     data = "".join(texts).encode()[:100_000]
     numbers = [source.getrandbits(64) for _ in range(20_000)]
-
-    def by_sha256() -> list[int]:
-        return [int.from_bytes(sha256(t.encode()).digest()[:8], "little") for t in texts]
-
-    def plain_minhash() -> list[list[int]]:
-        """128 permutations (a x + b) mod p of a 32-bit hash, as libraries without NumPy do."""
-        keys = [(source.getrandbits(61), source.getrandbits(61)) for _ in range(128)]
-        hashes = [[crc32(w.encode()) for w in one] for one in sets[:50]]
-        return [[min((a * x + b) % (2**61 - 1) for x in one) for a, b in keys] for one in hashes]
-
-    def as_many(a: Any, b: Any) -> bool:
-        return len(a) == len(b)
-
     yield Case(
         "hash64 of 10000 texts (sha256)",
         lambda: list(map(kernels.hash64, texts)),
-        by_sha256,
+        lambda: [int.from_bytes(sha256(t.encode()).digest()[:8], "little") for t in texts],
         as_many,
     )
     yield Case(
         "dedupe 20000 rows of 8 bytes (unique)",
-        lambda: kernels.dedupe(rows),
+        lambda: kernels.dedupe(rows).firsts,
         lambda: np.unique(rows, axis=0, return_index=True)[1],
-        lambda a, b: sorted(a.firsts) == sorted(b),
+        lambda a, b: sorted(a) == sorted(b),
     )
-    yield Case(
-        "minhash of 50 sets of 40 (loop)",
-        lambda: kernels.minhash(sets[:50]),
-        plain_minhash,
-        as_many,
-    )
-    yield Case(
-        "lsh of 1000 signatures (dictionaries)",
-        lambda: kernels.lsh(signatures),
-        lambda: plain_pairs(signatures, 32),
-        lambda a, b: [tuple(x) for x in a] == b,
-    )
-    yield Case(
-        "rolling_hash of 100 kB, window 32 (loop)",
-        lambda: kernels.rolling_hash(data, 32),
-        lambda: plain_rolling_hash(data, 32),
-        as_many,
-    )
+    few, many = partial(kernels.minhash, sets[:50]), partial(plain_minhash, sets[:50])
+    yield Case("minhash of 50 sets of 40 (loop)", few, many, as_many)
+    pairs, plain = partial(kernels.lsh, signatures), partial(plain_pairs, signatures, 32)
+    yield Case("lsh of 1000 signatures (dictionaries)", pairs, plain, same_pairs)
+    rolling, loop = partial(kernels.rolling_hash, data, 32), partial(plain_rolling_hash, data, 32)
+    yield Case("rolling_hash of 100 kB, window 32 (loop)", rolling, loop, as_many)
     yield Case(
         "jump_hash of 20000 keys (loop)",
         lambda: kernels.jump_hash(numbers, 1000),
         lambda: [plain_jump_hash(x, 1000) for x in numbers],
-        lambda a, b: a.tolist() == b,
+        lambda a, b: bool(a.tolist() == b),
     )
+
+
+def same_pairs(a: Any, b: Any) -> bool:
+    return [tuple(pair) for pair in a] == b
 
 
 def pattern_case(name: str, literals: Any, expressions: Any, texts: list[str]) -> Case:
