@@ -16,6 +16,7 @@ ROWS_MAX = 50  # Of a table in a notebook; the rest is counted.
 TEXT_MAX = 300
 LABEL_MAX = 26
 BAR_PX = 80
+LEFT = "<td style='text-align:left;vertical-align:top'>"  # Notebooks put text at the right.
 BOX_WIDTH, BOX_HEIGHT, GAP, MARGIN = 190, 44, 110, 6
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -62,17 +63,19 @@ def table(selection: Selection) -> str:
     shown = list(zip(range(min(len(selection), ROWS_MAX)), selection, strict=False))
     best = max((abs(row.score) for _, row in shown), default=0.0) or 1.0
     rows = "".join(
-        f"<tr><td>{escaped(row.name or row.id)}</td>"
-        f"<td><div style='width:{BAR_PX * abs(row.score) / best:.0f}px;height:.7em;"
-        f"background:#4c78a8;display:inline-block'></div> {row.score:.3f}</td>"
-        f"<td>{escaped(row.text)}</td></tr>"
+        f"<tr>{LEFT}{escaped(row.name or row.id)}</td>"
+        f"<td style='white-space:nowrap;text-align:right;font-variant-numeric:tabular-nums'>"
+        f"{row.score:.3f} <div style='width:{BAR_PX}px;display:inline-block;text-align:left'>"
+        f"<div style='width:{BAR_PX * abs(row.score) / best:.0f}px;height:.7em;"
+        f"background:#4c78a8;display:inline-block'></div></div></td>"
+        f"{LEFT}{escaped(row.text)}</td></tr>"
         for _, row in shown
     )
     more = len(selection) - len(shown)
     rest = f"<tr><td colspan='3'>and {more:,} more</td></tr>" if more else ""
     drawn = f"<div>{drawing(selection.trail(0))}</div>" if shown and selection.step else ""
-    head = "<tr><th>concept</th><th>score</th><th>text</th></tr>"
-    return f"<table>{head}{rows}{rest}</table>{drawn}"
+    head = "".join(f"<th style='text-align:left'>{x}</th>" for x in ("concept", "score", "text"))
+    return f"<table><tr>{head}</tr>{rows}{rest}</table>{drawn}"
 
 
 def drawing(hops: Sequence[Hop]) -> str:

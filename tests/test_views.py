@@ -55,8 +55,8 @@ def test_bars_go_with_scores_and_long_tables_are_counted(store: ql.Store) -> Non
         page = found._repr_html_()
     assert page.count("<tr>") == views.ROWS_MAX + 2
     assert "and 7 more" in page
-    assert f"width:{views.BAR_PX}px" in page
-    assert f"width:{views.BAR_PX // 2}px" not in page
+    assert f"width:{views.BAR_PX}px;height" in page
+    assert f"width:{views.BAR_PX // 2}px;height" not in page
     assert "<table>" in store.run(ql.Top(0))._repr_html_()
 
 
