@@ -32,9 +32,20 @@ class Hnsw:
     @classmethod
     def load(cls, vectors: Vectors, path: str) -> Hnsw:
         """The index saved at `path`, checked and mapped; changes to it stay in memory."""
+        index = cls.open(vectors, path)
+        index.verify()
+        return index
+
+    @classmethod
+    def open(cls, vectors: Vectors, path: str) -> Hnsw:
+        """The same, but checked by whatever uses it first: no byte of it is read before."""
         out = ffi.new("ql_hnsw **")
         check(lib.ql_hnsw_load(vectors.handle, path.encode(), out), f"load the index {path}")
         return cls(vectors, out[0])
+
+    def verify(self) -> None:
+        """Compare every byte with its checksum, once; CorruptError if one differs."""
+        check(lib.ql_hnsw_verify(self.handle), "verify the index")
 
     @property
     def handle(self) -> Any:

@@ -437,11 +437,12 @@ static batch *batch_make(ql_hnsw *index, uint32_t threads)
 
 int ql_hnsw_extend(ql_hnsw *index, uint32_t until, uint32_t threads)
 {
-    int status = QL_OK;
+    int status;
 
     if (until > ql_vectors_count(index->vectors) || threads > THREADS_MAX) return QL_E_INVALID;
     pthread_mutex_lock(&index->writer);
-    if (until > atomic_load(&index->covered)) {
+    status = index_own(index);
+    if (status == QL_OK && until > atomic_load(&index->covered)) {
         batch *work = batch_make(index, threads ? threads : 1);
         status = work ? index_hold(index, until) : QL_E_MEMORY;
         while (status == QL_OK && atomic_load(&index->covered) < until)
@@ -617,10 +618,13 @@ int ql_hnsw_sweep(ql_hnsw *index, uint64_t commit, uint32_t threads, uint32_t le
                   uint32_t *marked)
 {
     batch *work = NULL;
-    int status = QL_E_MEMORY;
+    int status;
 
     if (threads > THREADS_MAX) return QL_E_INVALID;
     pthread_mutex_lock(&index->writer);
+    status = index_own(index);
+    if (status != QL_OK) goto done;
+    status = QL_E_MEMORY;
     work = batch_make(index, threads ? threads : 1);
     if (!work) goto done;
     work->covered = atomic_load(&index->covered);

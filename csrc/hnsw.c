@@ -26,6 +26,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define DEGREE_DEFAULT 32u
 #define EF_CONSTRUCTION_DEFAULT 200u
@@ -60,6 +61,7 @@ int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, u
     made->degree = degree;
     made->ef_construction = ef_construction;
     made->seed = seed;
+    made->fd = -1;
     if (coder_make(vectors->dim, vectors->metric, seed, &made->coder) != QL_OK) {
         ql_free(made);
         return QL_E_MEMORY;
@@ -119,6 +121,7 @@ void ql_hnsw_close(ql_hnsw *index)
     ql_map_release(index->children, slots * sizeof(uint16_t));
     ql_memory_give(index->held);
     coder_free(&index->coder);
+    if (index->fd >= 0) close(index->fd);
     pthread_mutex_destroy(&index->writer);
     ql_free(index);
 }

@@ -20,6 +20,7 @@
 
 #define TOUCHED_MAX                                                                                \
     16384u /* visited slots remembered one by one; beyond, the whole bitmap is cleared */
+enum { LINKS, CHAIN, PARENT, CODES, SECTIONS }; /* of an index file */
 #define KEYS_BEYOND 16u    /* keys behind the beam, see walk.h */
 
 /* A slot and how far it is; the beam keeps them sorted. */
@@ -67,6 +68,11 @@ struct ql_hnsw {
     uint64_t held;            /* writer: bytes of the maps above counted as our own memory */
     coder coder;
     pthread_mutex_t writer;
+    /* of a file that was mapped: index_file.c; the first is stored last (release) */
+    _Atomic uint32_t unchecked; /* its bytes were not compared with their checksums yet */
+    uint32_t unrelated;         /* nor its parents with each other */
+    int fd;                     /* while unchecked */
+    uint32_t section_crc[SECTIONS];
     _Atomic(walk *) kept[WALKS_KEPT]; /* idle scratch, so that a search allocates nothing */
 };
 
@@ -85,6 +91,9 @@ void index_walk(const ql_hnsw *index, walk *scratch, uint32_t width, uint32_t li
 void index_distances(const ql_hnsw *index, const coded *aim, int hot, const uint32_t *slots,
                      uint32_t n, float *distances);
 void router_refresh(ql_hnsw *index);
+/* index_file.c: all that a writer relies on holds; QL_E_CORRUPT if it does not. The caller holds
+ * the mutex `writer`. */
+int index_own(ql_hnsw *index);
 
 static inline uint32_t link_at(const ql_hnsw *index, uint32_t slot, uint32_t i)
 {
@@ -100,6 +109,17 @@ static inline int is_duplicate(const ql_hnsw *index, uint32_t slot)
 static inline int is_removed(const ql_hnsw *index, uint32_t slot)
 {
     return link_at(index, slot, 0) == LINK_REMOVED;
+}
+
+/* The next slot with an equal row, or QL_NONE.  Chains fall, but for their first step, and `below`
+ * (QL_NONE at first) holds a damaged one to that, so that every one ends. */
+static inline uint32_t chain_next(const ql_hnsw *index, uint32_t slot, uint32_t *below)
+{
+    uint32_t next = atomic_load_explicit(&index->chain[slot], memory_order_acquire);
+
+    if (next >= *below) return QL_NONE;
+    *below = next;
+    return next;
 }
 
 static inline uint8_t *code_at(const ql_hnsw *index, uint32_t slot)

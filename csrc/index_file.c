@@ -8,10 +8,13 @@
  * All little-endian.  The file is derived: whatever is wrong with it, it can be made again from the
  * rows.
  *
- * Loading reads every byte once through a small buffer (checksum and range of every link), then
- * maps the sections copy-on-write where the arrays live: the writer goes on linking, and the file
- * never changes.  A file that passes cannot make a walk leave its arrays or loop: links are in
- * range, parents are a tree, and a chain of equal rows falls from slot to slot. */
+ * Loading reads the header and maps the sections copy-on-write where the arrays live: the writer
+ * goes on linking, and the file never changes.  Whoever uses it first reads every byte once through
+ * a small buffer (checksum and range of every word), so a store that is opened for something else
+ * does not pay.  A file that passes cannot make a walk leave its arrays: links and chains are in
+ * range, and a chain that does not fall ends (chain_next).  Only a writer reads parents, and
+ * before it changes anything they are found to be a tree: that touches every list, which would
+ * make all of them resident in every reader. */
 #define _GNU_SOURCE
 #include "index.h"
 
@@ -23,8 +26,6 @@
 
 #define BUFFER_BYTES ((size_t)1 << 20)
 #define PAGE_BYTES 4096u
-
-enum { LINKS, CHAIN, PARENT, CODES, SECTIONS };
 
 typedef struct header {
     char magic[8];
@@ -120,7 +121,8 @@ int ql_hnsw_save(const ql_hnsw *index, const char *path)
 
     if (fd < 0) return QL_E_IO;
     pthread_mutex_lock(writer);
-    status = save(index, fd);
+    status = index_own((ql_hnsw *)index);
+    if (status == QL_OK) status = save(index, fd);
     pthread_mutex_unlock(writer);
     if (close(fd) != 0 && status == QL_OK) status = QL_E_IO;
     return status;
@@ -156,52 +158,83 @@ static int header_read(const ql_vectors *vectors, int fd, header *head)
 }
 
 /* Every word is a slot below covered, or QL_NONE, or, at the head of a list, the mark of a
- * duplicate or of a removed slot. */
-static int words_check(const uint32_t *words, size_t n, const header *head, int section,
-                       size_t first)
+ * duplicate or of a removed slot; counts the latter. */
+static int words_check(const uint32_t *words, size_t n, shape of, int section, size_t first,
+                       uint32_t *removed)
 {
     if (section == CODES) return QL_OK; /* Any byte is a code. */
     for (size_t i = 0; i < n; i++) {
-        if (words[i] < head->covered || words[i] == QL_NONE) continue;
-        if (section == LINKS && words[i] >= LINK_REMOVED && (first + i) % head->degree == 0)
-            continue;
-        return QL_E_CORRUPT;
+        if (words[i] < of.covered || words[i] == QL_NONE) continue;
+        if (section != LINKS || words[i] < LINK_REMOVED || (first + i) % of.degree)
+            return QL_E_CORRUPT;
+        *removed += words[i] == LINK_REMOVED;
     }
     return QL_OK;
 }
 
-static int section_check(int fd, const header *head, int section, char *buffer)
+static int section_check(const ql_hnsw *index, int section, char *buffer, uint32_t *removed)
 {
-    size_t size_bytes = section_bytes(shape_of(head), section);
+    shape of = {atomic_load(&index->covered), index->degree, index->coder.bytes};
+    size_t size_bytes = section_bytes(of, section);
     size_t whole = padded(size_bytes);
-    uint64_t offset = section_offset(shape_of(head), section);
+    uint64_t offset = section_offset(of, section);
     uint32_t crc = 0;
 
     for (size_t at = 0; at < whole; at += BUFFER_BYTES) {
         size_t part = whole - at < BUFFER_BYTES ? whole - at : BUFFER_BYTES;
         size_t used = size_bytes - at < part ? size_bytes - at : part;
-        QL_TRY(ql_file_read(fd, buffer, part, offset + at));
+        QL_TRY(ql_file_read(index->fd, buffer, part, offset + at));
         crc = ql_crc32c(crc, buffer, used);
-        QL_TRY(words_check((const uint32_t *)(const void *)buffer, used / sizeof(uint32_t), head,
-                           section, at / sizeof(uint32_t)));
+        QL_TRY(words_check((const uint32_t *)(const void *)buffer, used / sizeof(uint32_t), of,
+                           section, at / sizeof(uint32_t), removed));
         for (size_t i = used; i < part; i++)
             if (buffer[i]) return QL_E_CORRUPT;
     }
-    return crc == head->section_crc[section] ? QL_OK : QL_E_CORRUPT;
+    return crc == index->section_crc[section] ? QL_OK : QL_E_CORRUPT;
 }
 
-/* Chains, which code relies on to end, and who may be whose parent; counts the children and the
- * removed. */
+/* The caller holds the mutex `writer`. */
+static int sections_check(ql_hnsw *index)
+{
+    uint32_t removed = 0;
+    int status = QL_OK;
+    char *buffer;
+
+    if (!atomic_load(&index->unchecked)) return QL_OK;
+    buffer = ql_alloc(BUFFER_BYTES, 1);
+    if (!buffer) return QL_E_MEMORY;
+    for (int section = LINKS; section < SECTIONS && status == QL_OK; section++)
+        status = section_check(index, section, buffer, &removed);
+    ql_free(buffer);
+    QL_TRY(status);
+    close(index->fd);
+    index->fd = -1;
+    atomic_store(&index->removed, removed);
+    router_refresh(index);
+    atomic_store_explicit(&index->unchecked, 0, memory_order_release);
+    return QL_OK;
+}
+
+int ql_hnsw_verify(ql_hnsw *index)
+{
+    int status;
+
+    if (!atomic_load_explicit(&index->unchecked, memory_order_acquire)) return QL_OK;
+    pthread_mutex_lock(&index->writer);
+    status = sections_check(index);
+    pthread_mutex_unlock(&index->writer);
+    return status;
+}
+
+/* Chains and who may be whose parent; counts the children. */
 static int family_check(ql_hnsw *index, uint32_t slot, uint32_t covered)
 {
     uint32_t parent = index->parent[slot];
     uint32_t next = atomic_load_explicit(&index->chain[slot], memory_order_relaxed);
     int duplicate = is_duplicate(index, slot);
 
-    if (is_removed(index, slot)) {
-        atomic_fetch_add(&index->removed, 1);
+    if (is_removed(index, slot))
         return slot && parent == QL_NONE && (next == QL_NONE || next < slot) ? QL_OK : QL_E_CORRUPT;
-    }
     if (slot == 0) {
         if (parent != QL_NONE || duplicate) return QL_E_CORRUPT;
     } else if (parent >= covered || is_duplicate(index, parent) || is_removed(index, parent)) {
@@ -227,11 +260,13 @@ static int tree_check(const ql_hnsw *index, uint32_t covered, uint32_t *seen)
     return QL_OK;
 }
 
-static int families_check(ql_hnsw *index, uint32_t covered)
+static int families_check(ql_hnsw *index)
 {
+    uint32_t covered = atomic_load(&index->covered);
     uint32_t *seen;
     int status;
 
+    memset(index->children, 0, covered * sizeof *index->children);
     for (uint32_t slot = 0; slot < covered; slot++) QL_TRY(family_check(index, slot, covered));
     seen = ql_alloc((size_t)covered + 1, sizeof *seen);
     if (!seen) return QL_E_MEMORY;
@@ -240,38 +275,42 @@ static int families_check(ql_hnsw *index, uint32_t covered)
     return status;
 }
 
+int index_own(ql_hnsw *index)
+{
+    uint64_t counts = (uint64_t)atomic_load(&index->covered) * sizeof *index->children;
+
+    QL_TRY(sections_check(index));
+    if (!index->unrelated) return QL_OK;
+    if (!index->held) QL_TRY(ql_memory_take(counts));
+    index->held = counts;
+    QL_TRY(families_check(index));
+    index->unrelated = 0;
+    return QL_OK;
+}
+
+/* On success fd is the index's. */
 static int load(ql_vectors *vectors, int fd, ql_hnsw **index)
 {
     header head;
-    ql_hnsw *made = NULL;
-    char *buffer;
+    ql_hnsw *made;
     int status = QL_OK;
 
     QL_TRY(header_read(vectors, fd, &head));
-    buffer = ql_alloc(BUFFER_BYTES, 1);
-    if (!buffer) return QL_E_MEMORY;
-    for (int section = LINKS; section < SECTIONS && status == QL_OK; section++)
-        status = section_check(fd, &head, section, buffer);
-    ql_free(buffer);
-    if (status == QL_OK)
-        status = index_make(vectors, head.degree, head.ef_construction, head.seed, &made);
+    QL_TRY(index_make(vectors, head.degree, head.ef_construction, head.seed, &made));
     for (int section = LINKS; section < SECTIONS && status == QL_OK; section++)
         status = ql_map_file(fd, section_offset(shape_of(&head), section),
                              padded(section_bytes(shape_of(&head), section)), 1,
                              section_memory(made, section));
-    if (status == QL_OK) {
-        uint64_t counts = (uint64_t)head.covered * sizeof *made->children;
-        status = ql_memory_take(counts);
-        if (status == QL_OK) made->held = counts;
-    }
-    if (status == QL_OK) status = families_check(made, head.covered);
     if (status != QL_OK) {
         ql_hnsw_close(made);
         return status;
     }
+    made->fd = fd;
+    made->unrelated = 1;
+    memcpy(made->section_crc, head.section_crc, sizeof made->section_crc);
+    atomic_store(&made->unchecked, 1);
     atomic_store(&made->swept, head.swept);
     atomic_store_explicit(&made->covered, head.covered, memory_order_release);
-    router_refresh(made);
     *index = made;
     return QL_OK;
 }
@@ -283,7 +322,7 @@ int ql_hnsw_load(ql_vectors *vectors, const char *path, ql_hnsw **index)
 
     if (fd < 0) return errno == ENOENT ? QL_E_CORRUPT : QL_E_IO;
     status = load(vectors, fd, index);
-    close(fd);
+    if (status != QL_OK) close(fd);
     return status;
 }
 
@@ -345,13 +384,14 @@ int ql_hnsw_check(const ql_hnsw *index, uint64_t *unreachable)
     uint32_t covered;
     uint32_t *queue;
     uint8_t *seen;
-    int status = QL_OK;
+    int status;
 
     pthread_mutex_lock(writer);
+    status = index_own((ql_hnsw *)index);
     covered = atomic_load(&index->covered);
     queue = ql_alloc((size_t)covered + 1, sizeof *queue);
     seen = ql_alloc((size_t)covered + 1, 1);
-    if (!queue || !seen) status = QL_E_MEMORY;
+    if (status == QL_OK && (!queue || !seen)) status = QL_E_MEMORY;
     for (uint32_t slot = 0; slot < covered && status == QL_OK; slot++)
         status = list_check(index, slot, covered);
     if (status == QL_OK) *unreachable = unreached(index, covered, queue, seen);

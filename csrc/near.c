@@ -236,10 +236,10 @@ static int propose_chain(question *ask, const ql_hnsw *index, candidate place)
 {
     float score = ask->vectors->metric == QL_COSINE ? 1 - place.distance : -place.distance;
     double slack = code_slack(ask, place.slot);
+    uint32_t below = QL_NONE;
     int matched = 0;
 
-    for (uint32_t slot = place.slot; slot != QL_NONE;
-         slot = atomic_load_explicit(&index->chain[slot], memory_order_acquire)) {
+    for (uint32_t slot = place.slot; slot != QL_NONE; slot = chain_next(index, slot, &below)) {
         if (!is_match(ask, slot)) continue;
         propose(ask, slot, score, slack);
         matched = 1;
@@ -482,6 +482,7 @@ int ql_near(const ql_vectors *vectors, const ql_hnsw *index, const float *querie
     int status = QL_OK;
 
     QL_TRY(near_check(vectors, index, queries, n, options));
+    if (index && !options->exact) QL_TRY(ql_hnsw_verify(on.index));
     on.limit = index && !options->exact ? ql_hnsw_covered(index) : 0;
     on.k = options->k < options->count ? options->k : options->count;
     if (!on.k) {

@@ -143,7 +143,10 @@ uint32_t ql_hnsw_covered(const ql_hnsw *index);
 uint32_t ql_hnsw_removed(const ql_hnsw *index); /* slots that were swept out, ever */
 /* written to path, fsynced; the caller publishes it */
 int ql_hnsw_save(const ql_hnsw *index, const char *path);
+/* Map what was saved. Its bytes are compared with their checksums by the first call that uses them:
+ * QL_E_CORRUPT, then and ever after. */
 int ql_hnsw_load(ql_vectors *vectors, const char *path, ql_hnsw **index);
+int ql_hnsw_verify(ql_hnsw *index); /* do that now */
 int ql_hnsw_check(const ql_hnsw *index, uint64_t *unreachable); /* QL_E_CORRUPT on broken links */
 void ql_hnsw_close(ql_hnsw *index); /* the rows must outlive it */
 

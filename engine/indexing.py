@@ -43,7 +43,7 @@ class VectorIndex:
         self._folder = folder
         self.generation = 0
         self._growing = threading.Lock()  # The core wants one thread at a time to extend or save.
-        self.current: Hnsw | None = None
+        self._mapped: Hnsw | None = None  # Perhaps not checked yet.
         self.curve: Curve = ()  # Of the last generation: which width gives which recall.
         self.damage: str | None = None  # Why the last generation cannot be used.
         self._kept = 0  # Dead rows that a sweep left or would leave, when they were last counted.
@@ -66,21 +66,55 @@ class VectorIndex:
 
     def _map_again(self) -> None:
         path = self._folder / index_name(self.generation)
-        if self.current is None or not (self.generation and path.exists()):
+        if self._mapped is None or not (self.generation and path.exists()):
             return
         try:
-            self.current = Hnsw.load(self._rows, str(path))
-        except (CorruptError, LimitError):  # Damage is found by whoever opens the store.
+            self._mapped = Hnsw.open(self._rows, str(path))
+        except CorruptError:  # It is found by whoever opens the store.
             return
 
     def close(self) -> None:
-        if self.current is not None:
-            self.current.close()
+        if self._mapped is not None:
+            self._mapped.close()
 
     @property
     def covered(self) -> int:
         """Rows that are linked."""
-        return 0 if self.current is None else self.current.covered
+        return 0 if self._mapped is None else self._mapped.covered
+
+    @property
+    def current(self) -> Hnsw | None:
+        """The links, every byte checked before they are used first; None if there are none."""
+        mapped = self._mapped
+        if mapped is not None:
+            try:
+                mapped.verify()
+            except CorruptError as error:
+                self._drop(mapped, error)
+                return None
+        return mapped
+
+    def _owned(self) -> Hnsw | None:
+        """The same for whoever wants to change them, and relies on more than a search does."""
+        index = self.current
+        if index is not None:
+            try:
+                index.extend(index.covered)
+            except CorruptError as error:
+                self._drop(index, error)
+                return None
+        return index
+
+    def _drop(self, index: Hnsw, error: CorruptError) -> None:
+        if self._mapped is index:  # Else another thread was first.
+            self._mapped = None
+            self._distrust(index_name(self.generation), error)
+
+    def _distrust(self, name: str, error: CorruptError) -> None:
+        """Derived data: scan instead, say so, and build it again."""
+        self.damage = str(error)
+        what = f"{name} is damaged or of another version"
+        warnings.warn(f"{what}: searches scan all rows until optimize()", stacklevel=3)
 
     def adopt(self, head: Head) -> None:
         """Map the generation that `head` names, if it is newer and covers no less than ours."""
@@ -89,13 +123,11 @@ class VectorIndex:
         try:
             path = self._folder / index_name(head.index_generation)
             if head.index_rows >= self.covered and path.exists():  # Else a newer one replaced it.
-                self.current, self.damage, self._kept = Hnsw.load(self._rows, str(path)), None, 0
-        except CorruptError as error:  # Derived data: scan instead, say so, and build it again.
+                self._mapped, self.damage, self._kept = Hnsw.open(self._rows, str(path)), None, 0
+        except CorruptError as error:
             if not path.exists():  # Replaced just now, as above.
                 return
-            self.damage = str(error)
-            what = f"{path.name} is damaged or of another version"
-            warnings.warn(f"{what}: searches scan all rows until optimize()", stacklevel=2)
+            self._distrust(path.name, error)
         finally:
             self.generation = head.index_generation
             self.curve = head.index_curve
@@ -112,7 +144,8 @@ class VectorIndex:
 
     def is_behind(self, head: Head) -> bool:
         """Whether any row lies behind the last generation, or too many dead ones are in it."""
-        complete = head.index_rows >= head.rows and bool(head.index_curve) and not self.damage
+        damaged = self._owned() is None and self.damage is not None
+        complete = head.index_rows >= head.rows and bool(head.index_curve) and not damaged
         return head.rows >= INDEX_ROWS_MIN and (not complete or self._is_sweep_due(head))
 
     def _is_sweep_due(self, head: Head) -> bool:
@@ -121,23 +154,22 @@ class VectorIndex:
         The difference of two counts tells of most commits that it would not. It also holds rows
         that every sweep keeps, so the core counts when it is large enough, and is believed.
         """
-        if self.current is None or not self._growing.acquire(blocking=False):
+        dead = head.rows - head.vectors
+        if dead < max(INDEX_DEAD_ROWS, int(self.covered * INDEX_DEAD_SHARE)):
+            return False  # Known without checking an index that was not used yet.
+        index = self.current
+        if index is None or not self._growing.acquire(blocking=False):
             return False  # Whoever is growing it sweeps it, too.
         try:
-            enough = max(INDEX_DEAD_ROWS, self._dead_enough())
-            dead = head.rows - head.vectors - self.current.removed
+            enough = max(INDEX_DEAD_ROWS, _dead_enough(index))
+            dead -= index.removed
             if dead - self._kept < enough:
                 return False
-            waiting = self.current.sweep(head.commit, least=COUNT_ONLY)
+            waiting = index.sweep(head.commit, least=COUNT_ONLY)
             self._kept = dead - waiting
             return waiting >= enough
         finally:
             self._growing.release()
-
-    def _dead_enough(self) -> int:
-        """How many dead rows a sweep takes out at least. The caller holds the lock."""
-        assert self.current is not None
-        return max(1, int((self.current.covered - self.current.removed) * INDEX_DEAD_SHARE))
 
     def gained(self, head: Head) -> bool:
         """Whether this process has linked all rows, or enough, or may sweep out enough of them."""
@@ -155,14 +187,14 @@ class VectorIndex:
                 "then optimize"
             )
         with self._growing:
-            if self.current is None:
-                self.current = Hnsw.create(
+            index = self._owned()
+            if index is None:
+                index = self._mapped = Hnsw.create(
                     self._rows,
                     degree=INDEX_DEGREE,
                     ef_construction=INDEX_EF_CONSTRUCTION,
                     seed=INDEX_SEED,
                 )
-            index = self.current
             while index.covered < rows:
                 index.extend(min(index.covered + INDEX_STEP_ROWS, rows), threads=threads)
                 if progress is not None:
@@ -174,12 +206,13 @@ class VectorIndex:
         stopped: whether the store is being closed, which must not wait for the curve.
         """
         with self._growing:
-            assert self.current is not None
+            index = self.current
+            assert index is not None
             path = self._folder / draft_index_name(os.getpid())
-            self.current.sweep(commit, least=self._dead_enough())
-            self.current.save(str(path))
-            curve = measure(self._rows, self.current, commit, stopped)
-            return path, self.current.covered, curve
+            index.sweep(commit, least=_dead_enough(index))
+            index.save(str(path))
+            curve = measure(self._rows, index, commit, stopped)
+            return path, index.covered, curve
 
     def publish(self, draft: Path, generation: int, curve: Curve) -> None:
         """Give a written index its generation's name. The caller holds the writer's lock."""
@@ -202,10 +235,16 @@ class VectorIndex:
 
     def check(self) -> int:
         """How many linked rows no search can reach; CorruptError on broken links."""
-        if self.damage is not None:
-            raise CorruptError(self.damage)
         with self._growing:
-            return 0 if self.current is None else self.current.check()
+            index = self.current
+            if self.damage is not None:
+                raise CorruptError(self.damage)
+            return 0 if index is None else index.check()
+
+
+def _dead_enough(index: Hnsw) -> int:
+    """How many dead rows a sweep takes out at least."""
+    return max(1, int((index.covered - index.removed) * INDEX_DEAD_SHARE))
 
 
 def drop_orphans(folder: Path, drafts: str) -> None:

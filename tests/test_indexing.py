@@ -11,6 +11,7 @@ import pytest
 import quillian as ql
 from numpy.typing import NDArray
 from quillian import indexing
+from quillian.bindings._core import lib
 from quillian.directory import Directory
 
 DIM, ROWS = 16, 3_000
@@ -224,6 +225,27 @@ def test_a_damaged_index_is_named_scanned_around_and_built_again(
         store.optimize()
         assert store.check() == []
     with ql.open(path) as store:
+        assert store.check() == []
+
+
+def test_an_index_whose_parents_are_no_tree_is_built_again(grown: ql.Store) -> None:
+    path = grown.path
+    grown.close()
+    (file,) = (path / "vectors").glob("index-*")
+    content = bytearray(file.read_bytes())
+    rows = int.from_bytes(content[28:32], "little")
+    parents = sum(
+        (n + 4095) // 4096 * 4096 for n in (4096, rows * indexing.INDEX_DEGREE * 4, rows * 4)
+    )
+    content[parents + 4 : parents + 8] = (1).to_bytes(4, "little")  # Slot 1 is its own.
+    whole = bytes(content[parents : parents + 4 * rows])
+    content[72:76] = lib.ql_crc32c(0, whole, len(whole)).to_bytes(4, "little")
+    content[80:84] = lib.ql_crc32c(0, bytes(content[:80]), 80).to_bytes(4, "little")
+    file.write_bytes(content)
+    with ql.open(path) as store:
+        assert [p.part for p in store.check()] == ["index"]
+        with pytest.warns(UserWarning, match="is damaged"):
+            store.optimize()
         assert store.check() == []
 
 
