@@ -45,7 +45,7 @@
 #include "order.h"
 
 #define BATCH 1024u
-#define ALPHA 1.2f
+#define ALPHA 1.1f
 #define FILL(degree) ((degree) * 3 / 4) /* length of a list after selection */
 #define FLOOR(degree) ((degree) / 4)    /* below that, the nearest of the dropped ones come back */
 #define THREADS_MAX 64u
