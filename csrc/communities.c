@@ -16,9 +16,9 @@
  * strength only).
  *
  * Label propagation (Raghavan, Albert, Kumara 2007), asynchronous, in one random order per sweep; a
- * vertex keeps its label while that is among the heaviest, so one whose neighbours kept theirs since
- * it was looked at is passed over, and nothing changes by that.  Stops when a sweep changes fewer
- * than 1 vertex in 1000. */
+ * vertex keeps its label while that is among the heaviest, so one whose neighbours kept theirs
+ * since it was looked at is passed over, and nothing changes by that.  Stops when a sweep changes
+ * fewer than 1 vertex in 1000. */
 #include <string.h>
 
 #include "internal.h"
