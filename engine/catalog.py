@@ -10,26 +10,24 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
 import lmdb
-import numpy as np
-from numpy.typing import NDArray
 
 from . import environment
+from .concepts import HotRows
 from .dirty import Dirty
 from .edges import EdgeTable, Found
 from .environment import lmdb_errors, translated
-from .errors import ClosedError, CorruptError
+from .errors import ClosedError
 from .heads import Head, Manifest, read
 from .layout import (
     HEAD_KEY,
     STORE_KEY,
     TABLES,
-    commit_key,
     id_key,
     id_keys,
     name_key,
@@ -170,10 +168,11 @@ class CatalogTransaction(EdgeTable):
         self._catalog = catalog
         self._txn: lmdb.Transaction | None = txn
         self._dictionaries: dict[int, bytes] = {}
-        self._found_at = int(txn.id()) - write  # LMDB's number of the commit that it builds on.
+        self.found_at = int(txn.id()) - write  # LMDB's number of the commit that it builds on.
         self._written: set[str | bytes] = set()  # Tables, and keys of "store".
         self._new_head: Head | None = None
         self.changed: set[int] = set()
+        self.noted: list[HotRows] = []
         self.began = time.monotonic()
         self._entry = weakref.ref(self, _open_transactions.discard)
         _open_transactions.add(self._entry)
@@ -242,9 +241,9 @@ class CatalogTransaction(EdgeTable):
 
     def _found(self) -> dict[str | bytes, Any]:
         known = self._catalog.known
-        if known.number < self._found_at:
-            known = self._catalog.known = Known(self._found_at, {})
-        return known.found if known.number == self._found_at else {}
+        if known.number < self.found_at:
+            known = self._catalog.known = Known(self.found_at, {})
+        return known.found if known.number == self.found_at else {}
 
     def _get(self, table: str, key: bytes) -> bytes | None:
         try:
@@ -320,10 +319,16 @@ class CatalogTransaction(EdgeTable):
         """The node number of each of these ids that there is in a namespace."""
         prefix = TABLES["ids"]
         ids = list(ids)
-        keys = {prefix + key: id for key, id in zip(id_keys(ids, namespace), ids, strict=True)}
+        keys = [prefix + key for key in id_keys(ids, namespace)]
+        if not keys:
+            return {}
         with lmdb_errors("read ids"):
-            found = self.txn.cursor().getmulti(sorted(keys))
-        return {keys[bytes(key)]: int(node_of(value)[0]) for key, value in found}
+            cursor = self.txn.cursor()
+            if not cursor.set_range(min(keys)) or bytes(cursor.key()) > max(keys):
+                return {}  # All are new and stand together, as those of most batches do.
+            by_key = dict(zip(keys, ids, strict=True))
+            found = cursor.getmulti(sorted(keys))
+        return {by_key[bytes(key)]: int(node_of(value)[0]) for key, value in found}
 
     def put_ids(self, ids: Iterable[str], nodes: Iterable[int], namespace: int) -> None:
         """Write the nodes of ids in the namespace of a number."""
@@ -360,18 +365,6 @@ class CatalogTransaction(EdgeTable):
 
     def delete_name(self, name: str, node: int) -> None:
         self.delete("names", name_key(name) + node_key(node))
-
-    # Deaths of vector slots.
-
-    def deaths(self, after: int) -> Iterator[tuple[int, NDArray[np.uint32]]]:
-        """(commit, slots it retired) for every commit later than `after`, in order."""
-        for key, value in self.items("deaths", commit_key(after + 1)):
-            if len(key) != 8 or len(value) % 4:
-                raise CorruptError("a record of retired vectors is damaged; run check")
-            yield int.from_bytes(key, "big"), np.frombuffer(value, dtype="<u4")
-
-    def put_deaths(self, commit: int, slots: Sequence[int]) -> None:
-        self.put("deaths", commit_key(commit), np.asarray(slots, dtype="<u4").tobytes())
 
 
 _open_transactions: "set[weakref.ref[CatalogTransaction]]" = set()  # A WeakSet took 2 us of 5.

@@ -6,7 +6,7 @@ sizes of the tiers are counted as they change.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,30 @@ from .layout import (
 from .records import Concept, Draft
 
 
+class HotRows(NamedTuple):
+    """Columns of hot records, for the scores of tiers.py; of size 0: not hot any more."""
+
+    nodes: Sequence[int]
+    strengths: Sequence[float]
+    written_ns: Sequence[int]
+    sizes: Sequence[int]
+
+
+def hot_rows(rows: Sequence[Concept | Draft], values: Sequence[bytes]) -> HotRows:
+    """Of records as they are written."""
+    return HotRows(
+        [row.node for row in rows],
+        [row.strength for row in rows],
+        [row.updated_ns or row.created_ns for row in rows],
+        [0 if is_cold(value) else len(value) for value in values],
+    )
+
+
+def gone(nodes: Sequence[int]) -> HotRows:
+    """Of nodes whose records are not hot any more."""
+    return HotRows(nodes, [1.0] * len(nodes), [0] * len(nodes), [0] * len(nodes))
+
+
 class ConceptTable(ABC):
     """The part of a CatalogTransaction that reads and writes concepts."""
 
@@ -37,6 +61,7 @@ class ConceptTable(ABC):
     cold_change = 0  # records, and
     cold_bytes_change = 0  # bytes, that it has added to the cold one.
     changed: set[int]  # Nodes whose records it has replaced or removed.
+    noted: list["HotRows"]  # What became hot, or ceased to be, in order.
     _dictionaries: dict[int, bytes]
 
     @property
@@ -134,12 +159,14 @@ class ConceptTable(ABC):
             self._count(old, value)
             pairs.append((key, value))
         self._put_many("concepts", pairs)
+        self.noted.append(hot_rows(concepts, [value for _, value in pairs]))
         self.changed.update(concept.node for concept in concepts)
 
     def add_concepts(self, drafts: Sequence[Draft]) -> None:
         """Write records of ascending nodes, all beyond those in the table, into the hot tier."""
         values = list(map(encode, drafts))
         self.hot_change += sum(map(len, values))
+        self.noted.append(hot_rows(drafts, values))
         keys = (node_key(draft.node) for draft in drafts)
         self._put_many("concepts", zip(keys, values, strict=True), append=True)
 
@@ -148,6 +175,7 @@ class ConceptTable(ABC):
         key = node_key(node)
         self._count(self._get("concepts", key), None)
         self.delete("concepts", key)
+        self.noted.append(gone([node]))
         self.changed.add(node)
 
     def promote(self, node: int, room: int) -> int:
@@ -161,6 +189,7 @@ class ConceptTable(ABC):
             return 0
         self._count(value, plain)
         self._put_many("concepts", [(key, plain)])
+        self.noted.append(hot_rows([decode(node, plain)], [plain]))
         return len(plain)
 
     def demote(self, nodes: Sequence[int], number: int) -> None:
@@ -175,6 +204,7 @@ class ConceptTable(ABC):
             self._count(value, packed)
             pairs.append((key, packed))
         self._put_many("concepts", pairs)
+        self.noted.append(gone(nodes))
 
     def _count(self, old: bytes | None, new: bytes | None) -> None:
         """A value takes the place of another one."""

@@ -1,13 +1,19 @@
-"""The tables of associations in the catalog: names of types, and what the log does not hold."""
+"""The tables in the catalog that stand beside the logs: what those do not hold.
+
+Of associations the names of types, and what is not at its default; of vectors which have died.
+"""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .concepts import ConceptTable
 from .errors import CorruptError
-from .layout import edge_key, seal, unseal
+from .layout import commit_key, edge_key, seal, unseal
 
 EdgeKey = tuple[int, int, int]
 """(source node, type number, target node)."""
@@ -17,7 +23,7 @@ Found = TypeVar("Found")
 
 
 class EdgeTable(ConceptTable):
-    """The part of a CatalogTransaction that reads and writes what belongs to associations."""
+    """The part of a CatalogTransaction that reads and writes these tables."""
 
     @abstractmethod
     def known(self, what: str | bytes, read: Callable[[], Found]) -> Found: ...
@@ -58,3 +64,15 @@ class EdgeTable(ConceptTable):
 
     def delete_edge(self, key: EdgeKey) -> None:
         self.delete("edges", edge_key(*key))
+
+    # Deaths of vector slots.
+
+    def deaths(self, after: int) -> Iterator[tuple[int, NDArray[np.uint32]]]:
+        """(commit, slots it retired) for every commit later than `after`, in order."""
+        for key, value in self.items("deaths", commit_key(after + 1)):
+            if len(key) != 8 or len(value) % 4:
+                raise CorruptError("a record of retired vectors is damaged; run check")
+            yield int.from_bytes(key, "big"), np.frombuffer(value, dtype="<u4")
+
+    def put_deaths(self, commit: int, slots: Sequence[int]) -> None:
+        self.put("deaths", commit_key(commit), np.asarray(slots, dtype="<u4").tobytes())

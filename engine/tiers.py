@@ -26,14 +26,16 @@ from typing import Any
 
 import msgpack
 import numpy as np
+from numpy.typing import NDArray
 
 from . import memory
 from .catalog import CatalogTransaction
+from .concepts import HotRows
 from .heads import Head
 from .layout import DICTIONARY_BYTES_MAX, dictionary_key, is_cold, node_key, node_of, seal
 
 HOT_BYTES = 100_000_000
-LOW_SHARE = 0.9  # Of the budget: moving out scans all records, so it must not come every time.
+LOW_SHARE = 0.9  # Of the budget: moving out sorts all records, so it must not come every time.
 HALF_LIFE_NS = 3600 * 10**9
 STRENGTH_MIN = 2.0**-20
 PROMOTED_MAX = 4_096  # Records of one write.
@@ -48,6 +50,61 @@ SAMPLE_BYTES = 2_048  # and how much of each: every byte is the start of a piece
 def added(a: float, b: float) -> float:
     """log2(2**a + 2**b), for any order of many the same but for rounding."""
     return float(np.logaddexp2(a, b))
+
+
+def _columns() -> list["array[Any]"]:
+    """Of nodes, strengths, times and sizes, as HotRows has them."""
+    return [array(kind) for kind in "IdqI"]
+
+
+class HotTable:
+    """What the scores of all hot records need, as one LMDB transaction left them.
+
+    Without it an overflow reads every record. An empty store's is empty, the first overflow makes
+    that of another, each write notes in it what it changed; if somebody else has written, it goes.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0  # LMDB's, of the commit that it describes.
+        self._columns = _columns()
+
+    def note(self, parts: Sequence[HotRows]) -> None:
+        """Take what was written since; the last row of a node counts."""
+        for part in parts:
+            for column, values in zip(self._columns, part, strict=True):
+                column.extend(values)
+
+    def add(self, row: tuple[int, float, int, int]) -> None:
+        """Take one row, as the columns of HotRows have it."""
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that it takes."""
+        return sum(column.itemsize * len(column) for column in self._columns)
+
+    def rows(self) -> tuple[NDArray[Any], ...]:
+        """The hot records, by node: nodes, strengths, times written, sizes."""
+        columns = [np.array(column) for column in self._columns]
+        _, places = np.unique(columns[0][::-1], return_index=True)
+        last = len(columns[0]) - 1 - places
+        last = last[columns[3][last] > 0]
+        return tuple(column[last] for column in columns)
+
+    def lowest(self, tiers: "Tiers", excess: int) -> list[int]:
+        """Nodes of the lowest scores whose records fill `excess` bytes; ties by node.
+
+        What is not hot any more is left out from now on.
+        """
+        nodes, strengths, written_ns, sizes = rows = self.rows()
+        self._columns = _columns()
+        for column, values in zip(self._columns, rows, strict=True):
+            column.frombytes(values.tobytes())
+        order = np.argsort(tiers.scores(nodes, strengths, written_ns, sizes), kind="stable")
+        filled = np.cumsum(sizes[order], dtype=np.int64)
+        picked: list[int] = nodes[order[: int(np.searchsorted(filled, excess)) + 1]].tolist()
+        return sorted(picked)
 
 
 @dataclass
@@ -70,12 +127,16 @@ class Tiers:
         self._pending: list[int] = []
         self._read: dict[int, float] = {}  # log2 of the decayed count of reads, by node.
         self._cold: dict[int, None] = {}  # Cold nodes that were read.
+        self._table: HotTable | None = None  # Only a writer has it, under the writer's lock.
         self._lock = threading.Lock()
         self._claim = memory.Claim()
+        self._table_claim = memory.Claim()
         memory.caches.add(self)
 
     def shrink(self) -> None:
-        """Forget which records were read."""
+        """Forget which records were read, and what their scores need."""
+        self._table = None
+        self._table_claim.fits(0)
         if self._lock.acquire(blocking=False):
             self._read, self._cold = {}, {}
             self._claim.fits(0)
@@ -116,12 +177,37 @@ class Tiers:
             if not self._claim.fits(TRACKED_BYTES * (len(self._read) + len(self._cold))):
                 self._read, self._cold = {}, {}
 
-    def score(self, node: int, strength: float, written_ns: int, size_bytes: int) -> float:
-        """log2 of the score of a record, but for the age that all have in common."""
-        weight = written_ns / self.half_life_ns
-        read = self._read.get(node)
-        total = weight if read is None else added(weight, read)
-        return total + log2(max(strength, STRENGTH_MIN)) - log2(size_bytes)
+    def scores(
+        self,
+        nodes: NDArray[Any],
+        strengths: NDArray[Any],
+        written_ns: NDArray[Any],
+        sizes: NDArray[Any],
+    ) -> NDArray[np.float64]:
+        """log2 of the scores of records by node, but for the age that all have in common."""
+        totals: NDArray[np.float64] = written_ns / self.half_life_ns
+        with self._lock:
+            read = dict(self._read)
+        known = np.fromiter(read.keys(), np.int64, len(read))
+        weights = np.fromiter(read.values(), np.float64, len(read))
+        inside = np.isin(known, nodes)
+        places = np.searchsorted(nodes, known[inside])
+        totals[places] = np.logaddexp2(totals[places], weights[inside])
+        totals += np.log2(np.maximum(strengths, STRENGTH_MIN)) - np.log2(sizes)
+        return totals
+
+    def take(self, number: int, *, is_empty: bool) -> HotTable | None:
+        """The table as commit `number` left it, until `keep` gives it back; None: there is none."""
+        table, self._table = self._table, None
+        if table is not None and table.number == number:
+            return table
+        return HotTable() if is_empty else None
+
+    def keep(self, table: HotTable | None, number: int) -> None:
+        """Commit `number` has happened, and left the table so."""
+        if table is not None and self._table_claim.fits(table.size_bytes):
+            table.number = number
+            self._table = table
 
     def wanted(self) -> list[int]:
         """Cold nodes that were read since the last write, the most read first; forgets them."""
@@ -163,9 +249,13 @@ def counted(txn: CatalogTransaction, head: Head) -> Head:
     return head._replace(hot_bytes=hot, cold=cold, cold_bytes=cold_bytes)
 
 
-def settle(txn: CatalogTransaction, head: Head, tiers: Tiers) -> Head:
-    """Promote what was read, move out what is too much; the head that says so."""
+def settle(txn: CatalogTransaction, head: Head, tiers: Tiers) -> tuple[Head, HotTable | None]:
+    """Promote what was read, move out what is too much.
+
+    Returns the head that says so, and the table to `keep` after the commit.
+    """
     tiers.fold(time.time_ns())
+    table = tiers.take(txn.found_at, is_empty=head.hot_bytes == 0)
     room = int(tiers.hot_bytes * PROMOTED_SHARE)
     for node in tiers.wanted():
         size = txn.promote(node, room)
@@ -175,29 +265,30 @@ def settle(txn: CatalogTransaction, head: Head, tiers: Tiers) -> Head:
     assert head.hot_bytes is not None
     if head.hot_bytes > tiers.hot_bytes:
         excess = head.hot_bytes - int(tiers.hot_bytes * LOW_SHARE)
-        nodes = _lowest(txn, tiers, excess)
+        if table is None:
+            table = _scanned(txn)
+        else:
+            table.note(txn.noted)
+        txn.noted.clear()
+        nodes = table.lowest(tiers, excess)
         number = _dictionary(txn)
         txn.demote(nodes, number)
         tiers.counts.demoted += len(nodes)
         head = counted(txn, head)
-    return head
+    if table is not None:
+        table.note(txn.noted)
+    return head, table
 
 
-def _lowest(txn: CatalogTransaction, tiers: Tiers, excess: int) -> list[int]:
-    """Hot nodes of the lowest scores whose records fill `excess` bytes; ties by node."""
-    nodes, scores, sizes = array("I"), array("d"), array("I")  # Lists of objects took 7 times more.
+def _scanned(txn: CatalogTransaction) -> HotTable:
+    """The table of what a transaction has written and found."""
+    table = HotTable()
     for key, value in txn.items("concepts"):
         if not is_cold(value):
-            node = node_of(key)[0]
             record = msgpack.unpackb(value[4:], raw=False, strict_map_key=False)
             written = max(record.get("c", 0), record.get("u", 0))
-            nodes.append(node)
-            scores.append(tiers.score(node, record.get("w", 1.0), written, len(value)))
-            sizes.append(len(value))
-    order = np.argsort(np.array(scores), kind="stable")
-    filled = np.cumsum(np.array(sizes, np.int64)[order])
-    picked = order[: int(np.searchsorted(filled, excess)) + 1]
-    return sorted(nodes[i] for i in picked.tolist())
+            table.add((node_of(key)[0], record.get("w", 1.0), written, len(value)))
+    return table
 
 
 # The dictionary.

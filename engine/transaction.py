@@ -155,9 +155,11 @@ class Transaction(Learning):
         words = self._directory.words()
         head, now = text_records.settle(words, self._catalog, head, known=self._texts)
         head = facets.settle(self._catalog, head, self._before)
-        head = settle(self._catalog, head, self._directory.tiers)
+        tiers, number = self._directory.tiers, self._catalog.number
+        head, table = settle(self._catalog, head, tiers)
         self._catalog.put_head(head)
         self._directory.publish(self._catalog, head, linked=self._linked, folded=self._folded)
+        tiers.keep(table, number)
         self._committed = head
         if self._waits:
             self._directory.durability.sync()

@@ -179,12 +179,51 @@ def test_the_order_of_reads_does_not_matter() -> None:
         for node, moment in order:
             tiers.note(node, cold=False)
             tiers.fold(moment)
-        found.append([tiers.score(node, 0.5, 10**18 - 9, 300) for node in (1, 2, 3)])
+        rows = np.arange(1, 4), np.full(3, 0.5), np.full(3, 10**18 - 9), np.full(3, 300)
+        found.append(tiers.scores(*rows).tolist())
     np.testing.assert_allclose(found, [found[0]] * len(found), rtol=0, atol=1e-9)
     now = 10**18 + 7200 * 10**9  # The formula of the docstring, at one moment.
     times = [10**18 - 9, 10**18, now, 10**18 + 5]
     score = 0.5 / 300 * sum(2 ** ((t - now) / tiers.half_life_ns) for t in times)
     assert 2 ** (found[0][0] - now / tiers.half_life_ns) == pytest.approx(score, rel=1e-6)
+
+
+def test_the_table_of_scores_is_what_a_scan_finds(path: Path) -> None:
+    rng = random.Random(5)
+    with ql.open(path, hot_bytes=6_000) as store:
+        seen = store._open_directory().tiers
+        for step in range(40):
+            ids = [f"{step}/{row}" for row in range(5)]
+            with store.transaction() as txn:
+                txn.add_many(["some words " * rng.randrange(1, 9)] * 5, ids=ids)
+                if step:
+                    old = f"{step - 1}/{rng.randrange(5)}"
+                    txn.add("again", id=old, strength=rng.random(), on_conflict="replace")
+                if step % 7 == 6:
+                    txn.forget(f"{step - 1}/4")
+            store.get(f"{rng.randrange(step + 1)}/{rng.randrange(4)}")
+            if step == 20:  # Somebody else writes: the next overflow reads all records again.
+                seen._table = None
+            with store.snapshot() as view:
+                wanted = tiers._scanned(view.catalog).rows()
+            if seen._table is not None:
+                assert all(map(np.array_equal, seen._table.rows(), wanted))
+        assert seen._table is not None
+        assert seen.counts.demoted > 100
+        assert seen.counts.promoted > 0
+
+
+def test_a_table_of_a_commit_that_did_not_happen_is_not_used(path: Path) -> None:
+    with ql.open(path, hot_bytes=6_000) as store:
+        store.add("one")
+        seen = store._open_directory().tiers
+        assert seen._table is not None
+        with pytest.raises(ql.InvalidError), store.transaction() as txn:
+            txn.add("two")
+            assert seen.take(txn.catalog.found_at, is_empty=False) is not None
+            raise ql.InvalidError("stop")
+        store.add("three")
+        assert seen._table is None
 
 
 def zipf(rng: random.Random, n: int, count: int) -> list[int]:
