@@ -48,6 +48,7 @@
 #define ROWS_STEP ((uint64_t)1 << 20)
 #define META_STEP ((uint64_t)1 << 16)
 #define STEP_MAX ((uint64_t)32 << 20)
+#define LANES 8
 #define NORM_LOW 1e-15 /* outside these, float32 sums of products are not trusted */
 #define NORM_HIGH 1e15
 
@@ -333,14 +334,36 @@ static uint32_t slot_crc(const slot_meta *meta, const float *row, uint32_t dim)
     return ql_crc32c(crc, tail, sizeof tail);
 }
 
+/* In LANES sums that do not wait for each other; always the same ones, so the same scale on every
+ * CPU. */
+static double sum_of_squares(const float *row, uint32_t dim)
+{
+    double sums[LANES] = {0};
+    uint32_t whole = dim - dim % LANES;
+    double all = 0;
+
+    for (uint32_t i = 0; i < whole; i += LANES)
+        for (uint32_t lane = 0; lane < LANES; lane++)
+            sums[lane] += (double)row[i + lane] * row[i + lane];
+    for (uint32_t i = whole; i < dim; i++) sums[i - whole] += (double)row[i] * row[i];
+    for (uint32_t lane = 0; lane < LANES; lane++) all += sums[lane];
+    return all;
+}
+
+/* Without a branch in the loop, so that it is done many at a time. */
+static int all_finite(const float *row, uint32_t dim)
+{
+    uint32_t wrong = 0;
+
+    for (uint32_t i = 0; i < dim; i++) wrong |= (uint32_t)!(fabsf(row[i]) <= FLT_MAX);
+    return !wrong;
+}
+
 static void meta_fill(const ql_vectors *vectors, const float *row, uint32_t node, uint64_t birth,
                       slot_meta *meta)
 {
-    double square = 0;
-    double norm;
+    double norm = sqrt(sum_of_squares(row, vectors->dim));
 
-    for (uint32_t i = 0; i < vectors->dim; i++) square += (double)row[i] * row[i];
-    norm = sqrt(square);
     meta->node = node;
     meta->birth = birth;
     meta->flags = norm > 0 && !(norm > NORM_LOW && norm < NORM_HIGH) ? SLOT_EXTREME : 0;
@@ -359,11 +382,15 @@ static int segment_write(ql_vectors *vectors, uint32_t slot, const float *rows,
     while (n) {
         uint32_t part = (uint32_t)(STAGING_BYTES / vectors->stride);
         if (part > n) part = n;
-        memset(vectors->staging, 0, part * vectors->stride);
-        for (uint32_t i = 0; i < part; i++)
-            memcpy(vectors->staging + i * vectors->stride, rows + (size_t)i * vectors->dim,
-                   row_bytes);
-        QL_TRY(ql_file_write(vectors->rows_fd, vectors->staging, part * vectors->stride,
+        const void *padded = rows;
+        if (row_bytes != vectors->stride) {
+            memset(vectors->staging, 0, part * vectors->stride);
+            for (uint32_t i = 0; i < part; i++)
+                memcpy(vectors->staging + i * vectors->stride, rows + (size_t)i * vectors->dim,
+                       row_bytes);
+            padded = vectors->staging;
+        }
+        QL_TRY(ql_file_write(vectors->rows_fd, padded, part * vectors->stride,
                              HEADER_BYTES + (uint64_t)place * vectors->stride));
         for (uint32_t i = 0; i < part; i++)
             meta_fill(vectors, rows + (size_t)i * vectors->dim, nodes[i], commit,
@@ -390,8 +417,8 @@ int ql_vectors_append(ql_vectors *vectors, const float *rows, const uint32_t *no
     if (n > vectors->slots_max - first) return QL_E_LIMIT;
     for (uint32_t i = 0; i < n; i++)
         if (nodes[i] >= QL_CONCEPTS_MAX) return QL_E_INVALID;
-    for (size_t i = 0; i < (size_t)n * vectors->dim; i++)
-        if (!isfinite(rows[i])) return QL_E_INVALID;
+    for (uint32_t i = 0; i < n; i++)
+        if (!all_finite(rows + (size_t)i * vectors->dim, vectors->dim)) return QL_E_INVALID;
 
     for (uint32_t left = n; left;) {
         uint32_t place = slot % SEGMENT_SLOTS;

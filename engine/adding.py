@@ -226,7 +226,7 @@ class Adding(Snapshot):
 
     def _taken(self, rows: list[Draft]) -> dict[str, dict[str, int]]:
         """By namespace, the nodes of the rows' ids that exist."""
-        wanted: dict[str, set[str]] = {row.namespace: set() for row in rows}
+        wanted: dict[str, set[str]] = {name: set() for name in {row.namespace for row in rows}}
         for row in rows:
             if row.id:
                 wanted[row.namespace].add(row.id)
