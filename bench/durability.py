@@ -72,16 +72,17 @@ def second(peer: Peer) -> bool:
     return "second" in peer.ids()
 
 
-def commits(peer: Peer, seconds: str) -> float:
-    """Commits of one concept a second."""
+def commits(peer: Peer, seconds: str, linked: str = "2") -> dict[str, float]:
+    """Commits of one concept a second, and microseconds of processor time of each."""
     until, values = time.monotonic() + float(seconds), rows(1)
-    begun, done = time.monotonic(), 0
+    begun, busy, done = time.monotonic(), time.process_time(), 0
     while time.monotonic() < until:
         id = f"one/{done}"
-        links = [(id, f"one/{done - back}") for back in (1, 2)] if done >= 2 else []
+        links = [(id, f"one/{done - back}") for back in range(1, min(done, int(linked)) + 1)]
         peer.write([id], texts([id]), values, links)
         done += 1
-    return done / (time.monotonic() - begun)
+    cpu_us = (time.process_time() - busy) / done * 1e6
+    return {"rate": done / (time.monotonic() - begun), "cpu_us": cpu_us}
 
 
 def bulk(peer: Peer) -> float:
@@ -228,7 +229,7 @@ def syncs(name: str, path: Path) -> float | str:
         if "error" in said:
             return str(said["error"])
         called = sum("(" in x for x in Path(f"{path}.calls").read_text().splitlines())
-        counts.append((called, said["said"] * seconds))
+        counts.append((called, said["said"]["rate"] * seconds))
     return round((counts[1][0] - counts[0][0]) / max(1.0, counts[1][1] - counts[0][1]), 1)
 
 
@@ -266,7 +267,9 @@ def rates(name: str, path: Path) -> dict[str, Any]:
     before = pairs(path.parent)
     single = run("commits", name, path.with_name(f"{path.name}-single"), COMMIT_S)
     allowed = (before + pairs(path.parent)) / 2
-    found = {"commits/s": number(single), "sync pairs/s": round(allowed)}
+    found = {"commits/s": number(single, "rate"), "sync pairs/s": round(allowed)}
+    alone = run("commits", name, path.with_name(f"{path.name}-alone"), COMMIT_S, 0)
+    found |= {"cpu us": number(single, "cpu_us"), "without links/s": number(alone, "rate")}
     found["bulk rows/s"] = number(run("bulk", name, path))
     size = sum(x.stat().st_blocks * 512 for x in path.rglob("*") if x.is_file())
     found["disk / raw"] = round(size / (BULK_ROWS * (4 * DIM + 100)), 2)
