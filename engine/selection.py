@@ -318,10 +318,13 @@ def as_rows(selection: Selection, nodes: Nodes) -> NDArray[np.int64]:
     """For each node its row in the selection; -1 for none, and in a selection of everything."""
     if selection.is_everything or len(selection) == 0:
         return np.full(len(nodes), -1, dtype=np.int64)
-    order = np.argsort(selection.ids, kind="stable")
-    place = np.searchsorted(selection.ids, nodes, sorter=order)
-    rows = order[np.minimum(place, len(order) - 1)]
-    return np.where(selection.ids[rows] == nodes, rows, -1).astype(np.int64)
+    ids = selection.ids
+    ascends = bool((ids[1:] > ids[:-1]).all())  # What a filter hands on: nothing to sort.
+    order = None if ascends else np.argsort(ids, kind="stable")
+    rows = np.minimum(np.searchsorted(ids, nodes, sorter=order), len(ids) - 1)
+    if order is not None:
+        rows = order[rows]
+    return np.where(ids[rows] == nodes, rows, -1).astype(np.int64)
 
 
 def _frozen(array: NDArray[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:

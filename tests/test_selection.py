@@ -22,6 +22,18 @@ def test_rows_give_id_score_text_name_and_why(atlas: ql.Store) -> None:
         found[2]
 
 
+@pytest.mark.parametrize("scores", [[0, 0, 0], [1, 2, 3]])
+def test_as_rows_finds_the_row_of_each_node_in_any_order(
+    atlas: ql.Store, scores: list[int]
+) -> None:
+    with atlas.snapshot() as view:
+        ids = np.array([1, 3, 4], np.uint64)
+        made = ql.Selection.everything(view).derive("x", ids, np.array(scores, np.float32))
+    rows = module.as_rows(made, np.array([4, 0, 1, 5, 3, 2], np.uint64))
+    places = made.ids.tolist()
+    assert rows.tolist() == [places.index(4), -1, places.index(1), -1, places.index(3), -1]
+
+
 def test_equal_scores_go_by_node_number(atlas: ql.Store) -> None:
     with atlas.snapshot() as view:
         start = ql.Selection.everything(view)
