@@ -17,7 +17,7 @@ from .bindings.vectors import Vectors
 from .calibration import Curve, measure
 from .errors import CorruptError, LimitError
 from .heads import Head
-from .layout import draft_index_name, index_name
+from .layout import INDEX_MAGIC, draft_index_name, index_name
 from .syncing import sync
 
 Progress = Callable[[str, int, int], None]
@@ -70,7 +70,7 @@ class VectorIndex:
             return
         try:
             self._mapped = Hnsw.open(self._rows, str(path))
-        except CorruptError:  # It is found by whoever opens the store.
+        except (CorruptError, LimitError):  # Damage is found by whoever opens the store.
             return
 
     def close(self) -> None:
@@ -112,6 +112,9 @@ class VectorIndex:
 
     def _distrust(self, name: str, error: CorruptError) -> None:
         """Derived data: scan instead, say so, and build it again."""
+        if _is_older(self._folder / name):  # Nothing is wrong with it: no word of damage.
+            self.damage = f"{name} is of an older format: searches scan until optimize()"
+            return
         self.damage = str(error)
         what = f"{name} is damaged or of another version"
         warnings.warn(f"{what}: searches scan all rows until optimize()", stacklevel=3)
@@ -245,6 +248,16 @@ class VectorIndex:
 def _dead_enough(index: Hnsw) -> int:
     """How many dead rows a sweep takes out at least."""
     return max(1, int((index.covered - index.removed) * INDEX_DEAD_SHARE))
+
+
+def _is_older(path: Path) -> bool:
+    """Whether a file is an index as earlier versions wrote it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(INDEX_MAGIC))
+    except OSError:
+        return False
+    return start[:-1] == INDEX_MAGIC[:-1] and 0 < start[-1] < INDEX_MAGIC[-1]
 
 
 def drop_orphans(folder: Path, drafts: str) -> None:

@@ -86,6 +86,7 @@ RECORD_BYTES_MAX: Final = 1 << 25  # A text, metadata and names at their limits,
 WORDS_KEY: Final = b"words"
 
 LOG_HEADER_BYTES: Final = 4_096  # Of the log of associations, see csrc/graph_log.c.
+INDEX_MAGIC: Final = b"QLHNSW\0\3"  # Its last byte is its own version, see csrc/index_file.c.
 SEGMENT_SLOTS: Final = 65_536  # Of the vector log, see csrc/vectors.c.
 ROWS_HEADER_BYTES: Final = 4_096
 SLOT_BYTES: Final = 24

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import quillian as ql
+from quillian import indexing
 from quillian.catalog import Catalog
 from quillian.exporting import json_lines
+from quillian.layout import INDEX_MAGIC
 from sources import ROOT
 
 GOLDEN = sorted((ROOT / "tests/golden").glob("*.zip"))
@@ -93,3 +95,21 @@ def test_a_newer_format_is_refused(golden: tuple[Path, list[Any]]) -> None:
         with pytest.raises(ql.CorruptError, match="this version reads up to"):
             ql.open(path, read_only=read_only)
     assert {file: file.read_bytes() for file in before} == before
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_index_of_an_older_format_is_old_and_not_damaged(
+    golden: tuple[Path, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lines = golden
+    rows = sum("vector" in line for line in lines)
+    monkeypatch.setattr(indexing, "INDEX_ROWS_MIN", rows)
+    with ql.open(path) as store:  # Without a warning.
+        (problem,) = [problem for problem in store.check() if problem.part == "index"]
+        assert "is of an older format" in problem.message
+        assert not problem.lost
+        store.optimize()
+        assert store.check() == []
+        assert store.stats()["index"]["rows"] >= rows
+    (made,) = path.glob("vectors*/index-*.hnsw")
+    assert made.read_bytes()[:8] == INDEX_MAGIC

@@ -243,3 +243,19 @@ def test_secure_forgetting_reaches_what_was_salvaged(copy: Path) -> None:
         store.forget("2/99", secure=True)
     for file in copy.rglob("*"):
         assert file.is_dir() or b"name 2 99" not in file.read_bytes(), file
+
+
+def test_pages_that_are_anything_at_all_end_in_faults_or_pairs(sound: Path) -> None:
+    content, rng = (sound / "catalog.mdb").read_bytes(), random.Random(5)
+    named = 0
+    for _ in range(60):
+        spoiled = bytearray(content)
+        for _ in range(rng.randrange(1, 40)):
+            at = rng.randrange(len(spoiled)) if rng.random() < 0.7 else rng.randrange(4 * PAGE)
+            spoiled[at : at + 8] = rng.choice((bytes(8), b"\xff" * 8, rng.randbytes(8)))
+        pages = Pages(bytes(spoiled[: rng.choice((len(spoiled), rng.randrange(len(spoiled))))]))
+        for meta in pages.metas():
+            found = [*pages.pairs(meta), *pages.stray(meta)]
+            assert all(isinstance(value, bytes) for pair in found for value in pair)
+        named += bool(pages.faults)
+    assert named > 20
