@@ -7,10 +7,12 @@ that evidence does not count it any more.
 """
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .extraction import Relation
 from .linking import Linking
+
+if TYPE_CHECKING:
+    from .extraction import Relation
 
 PLACE, HOLDER = "located_in", "held_by"
 MOVING = ("moved to", "put down")
@@ -20,7 +22,7 @@ MOVING = ("moved to", "put down")
 class Changing(Linking):
     """The part of a Transaction that ends what a text says is so no longer."""
 
-    def _change(self, relation: Relation, source: int, target: int) -> bool:
+    def _change(self, relation: "Relation", source: int, target: int) -> bool:
         """End what a relation changes; whether it is left to be set."""
         if not relation.holds:
             if self._cease(source, relation.type, only=target):

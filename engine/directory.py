@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import folding, journal, memory
 from .associations import AssociationLog
@@ -29,13 +29,14 @@ from .manifests import check_dim, checked, refuse_orphans
 from .mounts import refuse_network
 from .syncing import make_folder, remove
 from .syncpoints import SyncPoints, recover
-from .text import WordIndex
 from .tiers import Tiers
 from .vectors import VectorLog
 
+if TYPE_CHECKING:  # Imported where words are asked for: to open a store takes none of it.
+    from .text import WordIndex
+
 CREATE_TIMEOUT_S = 10.0
 INDEX_LOCK_TIMEOUT_S = 5.0
-
 
 NewManifest = Callable[[], Manifest]
 """Makes the manifest of a store that does not exist yet; called only then."""
@@ -251,10 +252,12 @@ class Directory:
             remove(path)
         return True
 
-    def words(self) -> WordIndex:
+    def words(self) -> "WordIndex":
         """The words of this store."""
         with self._lock:
             if self._words is None:
+                from .text import WordIndex
+
                 self._words = WordIndex(
                     self.path / WORDS,
                     self.manifest.uuid,

@@ -7,7 +7,6 @@ entry point group `quillian.embedders`, or are objects of the caller. Nothing is
 is loaded, and nothing downloads.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,6 +51,8 @@ class WordLlama:
     TOKENS_MAX = 1 << 16  # Gathered at once: 64 MiB of token vectors.
 
     def __init__(self) -> None:
+        import logging
+
         handlers, level = logging.root.handlers[:], logging.root.level
         import wordllama  # Its import sets up the root logger of the process: undone below.
 

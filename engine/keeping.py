@@ -2,20 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import copying, facets, folding, memory
-from .checking import Problem, problems
-from .compacting import Compaction, compact
+from . import folding, memory
 from .directory import Directory
 from .errors import ReadOnlyError
 from .heads import Head
 from .indexing import Progress
-from .repairing import repair
 from .results import Results
 from .sizes import reclaimable_bytes, size_bytes
 from .snapshot import Snapshot
-from .text import records as text_records
+
+if TYPE_CHECKING:  # Each is imported by the one method that needs it.
+    from .checking import Problem
+    from .compacting import Compaction
 
 
 def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
@@ -24,6 +24,8 @@ def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str]) -> Non
     Raises CorruptError, naming what is damaged, and ConflictError if the path exists; then nothing
     was written.
     """
+    from . import copying
+
     copying.restore(Path(backup), Path(path))
 
 
@@ -52,6 +54,9 @@ class Keeping:
         Readers and writers go on meanwhile.  May be stopped (Ctrl-C) and called again.
         threads: None means up to two.
         """
+        from . import facets
+        from .text import records as text_records
+
         directory = self._writable_directory()
         with directory.writing(self.lock_timeout), directory.catalog.begin(write=True) as txn:
             text_records.finish(directory.words(), txn, directory.durability.sync)
@@ -72,24 +77,30 @@ class Keeping:
         """Wait until every commit so far is on the disk; at once with durability="commit"."""
         self._writable_directory().durability.sync()
 
-    def check(self) -> list[Problem]:
+    def check(self) -> "list[Problem]":
         """Everything that is damaged, checked in full against checksums and cross references."""
+        from .checking import problems
+
         with self.snapshot() as view:
             return problems(self._open_directory(), view)
 
-    def repair(self) -> list[Problem]:
+    def repair(self) -> "list[Problem]":
         """Rebuild what is derived and drop what is damaged; what was wrong, and what is lost.
 
         A sound store is left as it is, and the list is empty.
         """
+        from .repairing import repair
+
         return repair(self._writable_directory(), self.lock_timeout)
 
-    def compact(self) -> Compaction:
+    def compact(self) -> "Compaction":
         """Write everything that lives anew and give the rest of the space back; what that gave.
 
         Snapshots of all processes stay right; files that they may open go with the next
         open or compact.  The catalog shrinks only while no other process has the store open.
         """
+        from .compacting import compact
+
         return compact(self._writable_directory(), self.lock_timeout)
 
     def backup(self, path: str | os.PathLike[str]) -> None:
@@ -97,6 +108,8 @@ class Keeping:
 
         Readers and writers of all processes go on meanwhile.  Raises ConflictError if it exists.
         """
+        from . import copying
+
         copying.backup(self._open_directory(), Path(path))
 
     def stats(self) -> dict[str, Any]:
@@ -106,6 +119,8 @@ class Keeping:
         oldest_reader_s: how long the oldest other one of this process has been open.
         reclaimable_bytes: what compact would give back of each part.
         """
+        from .text import records as text_records
+
         with self.snapshot() as view:
             head: Head = view.head
             manifest = self._open_directory().manifest

@@ -47,7 +47,6 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable
-from hashlib import blake2b
 from typing import Any, Final, cast
 
 import msgpack
@@ -197,6 +196,8 @@ def words_name(number: int) -> str:
 def _bounded(key: bytes) -> bytes:
     if len(key) <= KEY_BYTES_MAX:
         return key
+    from hashlib import blake2b  # OpenSSL's, which opening a store does not need.
+
     return key[: KEY_BYTES_MAX - _HASH_BYTES] + blake2b(key, digest_size=_HASH_BYTES).digest()
 
 

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from math import log
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .changing import Changing
 from .errors import InvalidError
-from .extraction import Relation, extractor
-from .mentions import Names, StoreNames, mentioned, without_aside
-from .naming import names_in
 from .snapshot import Key
+
+if TYPE_CHECKING:  # Imported where texts are read: most transactions read none.
+    from .extraction import Relation
 
 PASSAGE, ENTITY = "passage", "entity"
 MENTIONS, NEXT = "mentions", "next"
@@ -40,6 +40,9 @@ class Learning(Changing):
         after: the passage that this one follows; it gets an association "next" to this one.
         Returns the passage's node number; its text is kept whatever is found in it.
         """
+        from .extraction import extractor
+        from .mentions import StoreNames, mentioned, without_aside
+
         if not isinstance(text, str) or not text.strip():
             raise InvalidError(f"want a text to learn from, got {text!r}")
         before = None if after is None else self.existing(after)
@@ -72,6 +75,8 @@ class Learning(Changing):
         mention is the name's inverse document frequency, log(1 + texts / texts with the name), so
         that a name which stands everywhere says little.
         """
+        from .mentions import Names, mentioned
+
         if enough is not None:
             self._name(enough)
         names = Names(self.concepts())
@@ -94,6 +99,8 @@ class Learning(Changing):
 
     def _name(self, enough: int) -> None:
         """Make the concepts of new names."""
+        from .naming import names_in
+
         texts = (concept.text for concept in self.concepts() if concept.text)
         names = [x for x in names_in(texts, enough) if not self.named(x)]
         ids = [None if name in self else name for name in names]
@@ -106,7 +113,7 @@ class Learning(Changing):
             return known[0].node
         return self.add(id=None if name in self else name, name=name, kind=ENTITY)
 
-    def _state(self, relation: Relation, ends: dict[str, int], passage: str) -> None:
+    def _state(self, relation: "Relation", ends: dict[str, int], passage: str) -> None:
         """Set an association that a sentence states, and end what it changes; the latest passage is
         its origin."""
         source, target = ends[relation.source], ends[relation.target]

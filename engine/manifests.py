@@ -1,7 +1,7 @@
 """Manifests: what a new store is made of, and whether an old one is what the caller wants."""
 
+import os
 import time
-import uuid
 from pathlib import Path
 
 from .bindings.limits import DIM_MAX, FORMAT
@@ -9,7 +9,6 @@ from .bindings.vectors import METRICS
 from .errors import CorruptError, EmbedderError, InvalidError
 from .heads import Manifest
 from .layout import CATALOG, ROWS_HEADER_BYTES, generation_of
-from .text import Analyser
 
 
 def manifest_of(
@@ -25,10 +24,11 @@ def manifest_of(
         raise InvalidError(f"want metric {' | '.join(METRICS)}, got {metric!r}")
     if dim is not None:
         check_dim(dim)
-    Analyser(stemmer)  # Raises for one that is not installed.
-    return Manifest(
-        FORMAT, uuid.uuid4().bytes, dim, metric, embedder, time.time_ns(), stemmer, phrases
-    )
+    if stemmer is not None:
+        from .text import Analyser
+
+        Analyser(stemmer)  # Raises for one that is not installed.
+    return Manifest(FORMAT, os.urandom(16), dim, metric, embedder, time.time_ns(), stemmer, phrases)
 
 
 def refuse_orphans(path: Path) -> None:

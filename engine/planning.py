@@ -1,18 +1,18 @@
 """Planning: the queries that `search` and `ask` run, and the questions that they ask."""
 
+from functools import lru_cache
 from typing import Any
 
+from . import operators
 from .errors import InvalidError
 from .filters import Condition
 from .nearness import is_count
-from .operators import All, Fuse, Near, Recall, Spread, Top, Where, Words
 from .query import Operator, Query
 from .selection import Question
 from .snapshot import Snapshot
 
 FUSED_ROWS = 100  # Rows of each part that a fused search looks at.
 SPREAD_FROM = 3  # Its best rows, from which a search follows associations.
-SPREAD = Spread(0.3, 1e-3, direction="both", stays=True)
 
 
 def plan_of(
@@ -32,30 +32,45 @@ def plan_of(
     one is weak (bench/notes/retrieval.md).
     """
     _check(question, k)
-    depth = max(k, FUSED_ROWS)
     has_vector = question.vector is not None or (view.has_embedder and question.text is not None)
     if method not in (None, "vectors", "words"):
         raise InvalidError(f'want method "vectors", "words" or None, got {method!r}')
-    start = () if where is None else (Where(where),)
     if method == "vectors" or (method is None and question.text is None):
-        return Query(*start, Near(k))
-    if method == "words" or not has_vector or view.head.vectors == 0:
-        return Query(*start, Words(k))
+        method = "vectors"
+    elif method == "words" or not has_vector or view.head.vectors == 0:
+        method = "words"
+    spread = spread and bool(view.head.associations)
+    return _planned(k, method, spread) if where is None else _plan(k, method, spread, where)
+
+
+def _plan(
+    k: int, method: str | None, spread: bool, where: Condition | None = None
+) -> Query[Snapshot]:
+    start = () if where is None else (operators.Where(where),)
+    if method == "vectors":
+        return Query(*start, operators.Near(k))
+    if method == "words":
+        return Query(*start, operators.Words(k))
+    depth = max(k, FUSED_ROWS)
+    both = operators.Near(depth), operators.Words(depth)
     steps: list[Operator[Snapshot]] = [
-        *start,
-        Fuse(Near(depth), Words(depth), method="share", weights=(0.5, 0.5)),
-    ]
-    if spread and view.head.associations:
-        walk = Query(Top(SPREAD_FROM), SPREAD, *start)
-        steps.append(Fuse(All(), walk, method="linear", weights=(0.5, 0.5)))
-    return Query(*steps, Top(k))
+        *start, operators.Fuse(*both, method="share", weights=(0.5, 0.5))
+    ]  # fmt: skip
+    if spread:
+        follow = operators.Spread(0.3, 1e-3, direction="both", stays=True)
+        walk = Query(operators.Top(SPREAD_FROM), follow, *start)
+        steps.append(operators.Fuse(operators.All(), walk, method="linear", weights=(0.5, 0.5)))
+    return Query(*steps, operators.Top(k))
+
+
+_planned = lru_cache(maxsize=64, typed=True)(_plan)  # A plan is data: the same one for all.
 
 
 def asking(view: Snapshot, question: Question, k: int) -> Query[Snapshot]:
     """Search, deep enough for Recall, which walks by itself, to start from."""
     _check(question, k)
     search = plan_of(view, question, max(k, FUSED_ROWS), spread=False)
-    return Query(*search.operators, Recall(k))
+    return Query(*search.operators, operators.Recall(k))
 
 
 def _check(question: Question, k: object) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from . import bitmaps, blobs, cutting, facets
+from . import bitmaps, blobs
 from .addressing import Key as Key
 from .associations import type_numbers
 from .bindings.graph import Edges, GraphView
@@ -26,11 +26,10 @@ from .layout import decode, is_cold
 from .nearness import Nearness
 from .records import Association, Concept
 from .selection import Float32, Nodes
-from .text import WordView
-from .text import records as text_records
 
 if TYPE_CHECKING:  # Imported where it is used: to open and read a store takes none of it.
-    from . import evidence
+    from . import cutting, evidence
+    from .text import WordView
 
 
 class Snapshot(Nearness):
@@ -168,6 +167,8 @@ class Snapshot(Nearness):
         """The concepts that satisfy a condition, as a bitmap over node numbers."""
         found = self.matched(where)
         if found is None:
+            from . import facets
+
             nodes = facets.matching(self._catalog, self._head, where)
             found = bitmaps.of_nodes(nodes, self._head.next_node)
             self._kept.put(repr(where), found)
@@ -193,11 +194,13 @@ class Snapshot(Nearness):
         return blobs.read(self._catalog, name)
 
     @property
-    def words(self) -> WordView:
+    def words(self) -> "WordView":
         """The words of all concepts as this view sees them; for operators."""
         if self._words is None:
             self._words = None if self._writes else self._kept.words
         if self._words is None:
+            from .text import records as text_records
+
             index = self._directory.words()
             self._words = text_records.view(index, self._catalog, self._head, pending=self._writes)
             self._kept.words = self._words
@@ -292,12 +295,14 @@ class Snapshot(Nearness):
         ids: Sequence[Key] | None = None,
         source: Key | None = None,
         target: Key | None = None,
-    ) -> cutting.Cut:
+    ) -> "cutting.Cut":
         """The lightest cut among some concepts, or all: what must go for them to fall apart.
 
         Weights of both directions and all types add up; exact.  source, target: the cut between
         these two.  The cut of a raw knowledge graph is usually one leaf: say which concepts.
         """
+        from . import cutting
+
         nodes = self.all_nodes() if ids is None else [self.get(key).node for key in ids]
         ends = [None if key is None else self.get(key).node for key in (source, target)]
         return cutting.lightest_cut(cutting.network_of(self.graph, nodes), *ends)

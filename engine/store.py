@@ -27,13 +27,13 @@ from .records import Concept
 from .results import Results
 from .selection import Nodes, Question, Selection
 from .snapshot import Key, Snapshot
-from .transaction import Transaction
-from .vanishing import VanishingFolder
 
 if TYPE_CHECKING:
     from .asking import Answer
     from .evidence import Belief
     from .judgement import Declared, Thresholds
+    from .transaction import Transaction
+    from .vanishing import VanishingFolder
 
 MEMORY = ":memory:"
 LOCK_TIMEOUT_S = 10.0
@@ -109,7 +109,7 @@ class Store(Keeping):
         budgets: Budgets = DEFAULTS,
     ):
         _check_opening(path, lock_timeout, read_only)
-        self._vanishing = VanishingFolder() if str(path) == MEMORY else None
+        self._vanishing = _new_folder() if str(path) == MEMORY else None
         self.path = Path(path) if self._vanishing is None else self._vanishing.path
         self.read_only = read_only
         self.lock_timeout = lock_timeout
@@ -209,13 +209,15 @@ class Store(Keeping):
         """A frozen view; use it in a `with` block."""
         return Snapshot(self._open_directory(), self._embedder)
 
-    def transaction(self) -> Transaction:
+    def transaction(self) -> "Transaction":
         """The writer's view: commits at the end of its `with` block, aborts on an exception.
 
         Waits up to lock_timeout for another writer; LockTimeout names its process.
         """
         if self.read_only:
             raise ReadOnlyError(f"the store {self.path} was opened read-only; open it for writing")
+        from .transaction import Transaction  # Here, as all that writes: readers take none of it.
+
         return Transaction(
             self._open_directory(), self._embedder, self.lock_timeout, durability=self.durability
         )
@@ -356,3 +358,9 @@ def _check_opening(path: object, lock_timeout: float, read_only: bool) -> None:
         raise InvalidError(f"want lock_timeout in seconds, 0 or more, got {lock_timeout}")
     if str(path) == MEMORY and read_only:
         raise InvalidError('a ":memory:" store is new and empty: it cannot be read-only')
+
+
+def _new_folder() -> "VanishingFolder":
+    from .vanishing import VanishingFolder
+
+    return VanishingFolder()

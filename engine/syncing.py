@@ -1,7 +1,6 @@
 """Making files and names durable: a new file's name is not, before its folder is synced."""
 
 import os
-import shutil
 from pathlib import Path
 
 from .errors import StorageError
@@ -19,6 +18,8 @@ def sync(path: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there; a crash may bring it back."""
     if path.is_dir():
+        import shutil  # Half of what this file would take to import.
+
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

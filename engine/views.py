@@ -4,7 +4,6 @@ Whatever stands in a store is escaped: an id or a text is shown, never run.  pya
 asked for only when one of their tables is wanted.
 """
 
-import html
 import importlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,8 +53,10 @@ class Selection(Protocol):
 
 def escaped(text: str | None, most: int = TEXT_MAX) -> str:
     """The text, cut and safe inside HTML, SVG and their attributes."""
+    from html import escape  # Its table of entities is long.
+
     text = _UNPRINTABLE.sub("\ufffd", text or "")
-    return html.escape(text if len(text) <= most else text[: most - 3] + "...")
+    return escape(text if len(text) <= most else text[: most - 3] + "...")
 
 
 def table(selection: Selection) -> str:
