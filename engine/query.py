@@ -52,6 +52,12 @@ class Operator(ABC, Generic[View]):
 
     def __repr__(self) -> str:
         """The call that makes it, without what is left at its default."""
+        told: str | None = self.__dict__.get("_told")
+        if told is None:  # Once: every step of every answer names its operator.
+            told = self.__dict__["_told"] = self._call()
+        return told
+
+    def _call(self) -> str:
         shown: list[str] = []
         for field in fields(cast(Any, self)):
             value = getattr(self, field.name)

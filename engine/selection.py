@@ -268,22 +268,24 @@ class Selection:
     def detach(self) -> Self:
         """Keep the concepts of all rows and their trails, so that they outlive the snapshot."""
         if len(self) <= DETACHED_ROWS_MAX:
-            self._keep(self.ids)
+            self._keep(self.ids, self._kept)
             at: Selection = self
             rows = np.arange(len(self), dtype=np.int64)
             while (step := at.step) and step.source is not None and step.parents is not None:
                 parents = step.parents[rows]
                 at, rows = step.source, np.unique(parents[parents >= 0])
                 if len(rows):  # Else a start of everything would be read just to keep nothing.
-                    at._keep(at.ids[rows])
+                    at._keep(at.ids[rows], self._kept)
         for made in self.chain():
             made._reader = None
         return self
 
-    def _keep(self, nodes: Nodes) -> None:
-        missing = [node for node in nodes.tolist() if node not in self._kept]
-        if missing:
-            self._kept.update(zip(missing, self._open_reader().unread(missing), strict=True))
+    def _keep(self, nodes: Nodes, known: dict[int, bytes | Concept]) -> None:
+        numbers = nodes.tolist()
+        if missing := [node for node in numbers if node not in known]:
+            known.update(zip(missing, self._open_reader().unread(missing), strict=True))
+        if known is not self._kept:
+            self._kept.update((node, known[node]) for node in numbers)
 
     def concept(self, row: int) -> Concept:
         """The concept of a row."""

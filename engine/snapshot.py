@@ -7,7 +7,7 @@ It costs microseconds to open, never blocks and is never blocked.
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from .selection import Float32, Nodes
 if TYPE_CHECKING:  # Imported where it is used: to open and read a store takes none of it.
     from . import cutting, evidence
     from .text import WordView
+
+
+READ_AT_ONCE = 256  # Associations whose ends are read in one go.
 
 
 class Snapshot(Nearness):
@@ -135,29 +138,28 @@ class Snapshot(Nearness):
 
     def records(self, nodes: Sequence[int] | Nodes) -> list[Concept]:
         """The concepts of node numbers, in the order given."""
-        numbers = nodes.tolist() if isinstance(nodes, np.ndarray) else nodes
+        numbers = nodes.tolist() if isinstance(nodes, np.ndarray) else list(map(int, nodes))
         return [
-            decode(node, value) if type(value) is bytes else cast("Concept", value)
+            decode(node, value) if isinstance(value, bytes) else value
             for node, value in zip(numbers, self.unread(numbers), strict=True)
         ]
 
     def unread(self, nodes: Sequence[int]) -> list[bytes | Concept]:
         """The records of node numbers as they stand where they are hot, else the concepts."""
-        beyond = [node for node in nodes if not 0 <= node < self._head.next_node]
-        found = self._catalog.values(nodes) if not beyond else []
-        if None in found or beyond:
-            missing = beyond[0] if beyond else nodes[found.index(None)]
-            raise NotFoundError(f"there is no concept {missing!r}")
-        values = cast("list[bytes | Concept]", found)
-        cold = [i for i, value in enumerate(found) if is_cold(cast("bytes", value))]
-        if not cold:
-            self._directory.tiers.note_hot(nodes)
-            return values
-        for i, node in enumerate(nodes):
-            self._directory.tiers.note(node, i in cold)
+        end = self._head.next_node  # No concept has this number.
+        within = [node if 0 <= node < end else end for node in nodes]
+        found: list[Any] = self._catalog.values(within)
+        if None in found:
+            raise NotFoundError(f"there is no concept {nodes[found.index(None)]!r}")
+        tiers = self._directory.tiers
+        cold = [i for i, value in enumerate(found) if is_cold(value)]
         for i in cold:
-            values[i] = self._catalog.decoded(nodes[i], cast("bytes", found[i]))
-        return values
+            tiers.note(within[i], True)
+            found[i] = self._catalog.decoded(within[i], found[i])
+        if cold:
+            within = [n for n, value in zip(within, found, strict=True) if type(value) is bytes]
+        tiers.note_hot(within)
+        return found
 
     def all_nodes(self) -> Nodes:
         """Node numbers of all concepts, ascending."""
@@ -246,17 +248,18 @@ class Snapshot(Nearness):
 
     def _associations(self, edges: Edges) -> Iterator[Association]:
         ids: dict[int, tuple[str, str]] = {}
-        for source, target, type, flags, weight in edges.tolist():
-            for node in (source, target):
-                if node not in ids:
-                    concept = self.get(node)
-                    ids[node] = (concept.id, concept.namespace)
-            data = self._catalog.edge((source, type, target)) if flags & EDGE_DATA else {}
-            (start, here), (end, there) = ids[source], ids[target]
-            yield Association(
-                start, end, self.type_name(type), weight,
-                source_namespace=here, target_namespace=there, **data,
-            )  # fmt: skip
+        for at in range(0, len(edges), READ_AT_ONCE):
+            rows = edges[at : at + READ_AT_ONCE].tolist()
+            new = list({node for row in rows for node in row[:2]} - ids.keys())
+            for concept in self.records(new):
+                ids[concept.node] = concept.id, concept.namespace
+            for source, target, type, flags, weight in rows:
+                data = self._catalog.edge((source, type, target)) if flags & EDGE_DATA else {}
+                (start, here), (end, there) = ids[source], ids[target]
+                yield Association(
+                    start, end, self.type_name(type), weight,
+                    source_namespace=here, target_namespace=there, **data,
+                )  # fmt: skip
 
     def details(self, edges: Edges) -> list[dict[str, Any]]:
         """What the log does not hold of each association: confidence, origin, times, data."""

@@ -43,7 +43,7 @@ class Words(Operator[Snapshot]):
             parameters=Bm25(self.k1, self.b),
         )
         ids = found.nodes.astype(np.uint64)
-        rows = as_rows(selection, ids)
+        rows = None if selection.is_everything else as_rows(selection, ids)
         least = float(found.scores[-1]) if len(ids) == self.k else 0.0
         scale = (least, found.ceiling)
         return selection.derive(
