@@ -118,12 +118,13 @@ class Store(Keeping):
         self._embedder: Embedder | None = None
         self._budgets = budgets
         self._results = Results(budgets.cache_bytes, budgets.cache_seconds)
-        name = embedders.name_of(embedder, dim)
+        given = None if embedder is None else embedders.name_of(embedder, dim)
         wanted: dict[str, Any] = {
             "dim": dim, "metric": metric, "stemmer": stemmer, "phrases": phrases
         }  # fmt: skip
 
         def new() -> Manifest:
+            name = embedders.name_of(embedder, dim)  # Looks at all that is installed: slow.
             made_dim = embedders.loaded(embedder, name).dim if name and dim is None else dim
             made = {**wanted, "dim": made_dim, "metric": metric or "cosine"}
             return manifest_of(embedder=name, **made)
@@ -134,7 +135,7 @@ class Store(Keeping):
             self._vanish()
             raise
         try:
-            expect(self._directory.manifest, embedder=None if embedder is None else name, **wanted)
+            expect(self._directory.manifest, embedder=given, **wanted)
             self._fix_dim(dim)
             self._embedder = self._embedder_of(embedder)
         except BaseException:

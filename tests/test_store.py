@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import quillian as ql
 from conftest import DIM, Letters
-from quillian import mounts
+from quillian import embedders, mounts
 
 
 def test_open_creates_a_store_that_opens_again(path: Path) -> None:
@@ -302,3 +302,16 @@ def test_an_association_named_twice_in_a_batch_leaves_no_data_behind(atlas: ql.S
         assert found == {"paris": 1.0, "rome": 0.5}
         kept = [key for key, _ in view.catalog.items("edges")]
         assert len(kept) == 2  # Of "rome near paris", and of the atlas's "paris capital_of france".
+
+
+def test_an_existing_store_opens_without_asking_what_is_installed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ql.open(path, embedder="none").close()
+
+    def asked() -> None:
+        raise AssertionError("to look at all installed packages takes longer than to open")
+
+    monkeypatch.setattr(embedders, "default_embedder", asked)
+    with ql.open(path) as store:
+        assert store.stats()["embedder"] is None
