@@ -86,11 +86,9 @@ class ConceptTable(ABC):
 
     def decoded(self, node: int, value: bytes) -> Concept:
         """The concept of a record of either tier; CorruptError if it is damaged."""
-        return decode(node, self.thawed(node, value))
-
-    def thawed(self, node: int, value: bytes) -> bytes:
-        """The record of either tier as a hot one."""
-        return thawed(node, value, self._dictionary) if is_cold(value) else value
+        if is_cold(value):
+            value = thawed(node, value, self._dictionary)
+        return decode(node, value)
 
     def record(self, node: int) -> tuple[Concept, bool] | None:
         """The concept of a node number, and whether it was cold; or None."""
