@@ -37,7 +37,6 @@ if TYPE_CHECKING:  # Imported where words are asked for: to open a store takes n
 
 CREATE_TIMEOUT_S = 10.0
 INDEX_LOCK_TIMEOUT_S = 5.0
-
 NewManifest = Callable[[], Manifest]
 """Makes the manifest of a store that does not exist yet; called only then."""
 
@@ -258,11 +257,9 @@ class Directory:
             if self._words is None:
                 from .text import WordIndex
 
+                kind = self.manifest
                 self._words = WordIndex(
-                    self.path / WORDS,
-                    self.manifest.uuid,
-                    stemmer=self.manifest.stemmer,
-                    positions=self.manifest.phrases,
+                    self.path / WORDS, kind.uuid, stemmer=kind.stemmer, positions=kind.phrases
                 )
         return self._words
 
