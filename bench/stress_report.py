@@ -160,8 +160,8 @@ def chart(phases: Sequence[Phase], facts: dict[str, Any]) -> str:
         f'<text x="16" y="26" font-size="16">{html.escape(title)}</text>',
     ]
     y = 52
-    for head, rows in (("seconds", made), ("milliseconds, p50 and p99, log scale", asked)):
-        parts.append(f'<text x="16" y="{y}" fill="#666">{head}</text>')
+    for head, rows in (("seconds", made), ("milliseconds, p50 and p99", asked)):
+        parts.append(f'<text x="16" y="{y}" fill="#666">{head}, log scale</text>')
         y += 8
         for name, low, high, label in rows:
             parts += _bar(name, _width(low, rows), _width(high, rows), label, y)
