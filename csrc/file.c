@@ -18,6 +18,7 @@
 
 /* The largest single request: Linux moves at most 0x7ffff000 bytes at once. */
 #define REQUEST_BYTES_MAX ((size_t)1 << 30)
+#define HUGE_BYTES ((size_t)1 << 21)
 
 int ql_file_write(int fd, const void *data, size_t size_bytes, uint64_t offset)
 {
@@ -91,6 +92,21 @@ int ql_map_reserve(size_t size_bytes, void **base)
 int ql_map_zero(size_t size_bytes, void **base)
 {
     return map_anonymous(size_bytes, PROT_READ | PROT_WRITE, base);
+}
+
+int ql_map_zero_like(size_t size_bytes, uint64_t offset, void **base)
+{
+    size_t whole = size_bytes + HUGE_BYTES;
+    void *map;
+    size_t before;
+
+    if (whole < size_bytes) return QL_E_MEMORY;
+    QL_TRY(ql_map_zero(whole, &map));
+    before = (size_t)(offset - (uintptr_t)map) % HUGE_BYTES;
+    *base = (char *)map + before;
+    if (before) munmap(map, before);
+    munmap((char *)*base + size_bytes, whole - before - size_bytes);
+    return QL_OK;
 }
 
 int ql_map_file(int fd, uint64_t offset, size_t size_bytes, int private, void *at)

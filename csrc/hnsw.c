@@ -50,7 +50,7 @@ static size_t links_bytes(const ql_hnsw *index)
 }
 
 int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed,
-               ql_hnsw **index)
+               const uint64_t *offsets, ql_hnsw **index)
 {
     ql_hnsw *made = ql_alloc(1, sizeof *made);
     size_t slots = vectors->slots_max;
@@ -71,8 +71,9 @@ int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, u
         ql_free(made);
         return QL_E_MEMORY;
     }
-    if (ql_map_zero(links_bytes(made), (void **)&made->links) != QL_OK ||
-        ql_map_zero(slots * made->coder.bytes, (void **)&made->codes) != QL_OK ||
+    if (ql_map_zero_like(links_bytes(made), offsets[LINKS], (void **)&made->links) != QL_OK ||
+        ql_map_zero_like(slots * made->coder.bytes, offsets[CODES], (void **)&made->codes) !=
+            QL_OK ||
         ql_map_zero(slots * sizeof(uint32_t), (void **)&made->chain) != QL_OK ||
         ql_map_zero(slots * sizeof(uint32_t), (void **)&made->parent) != QL_OK ||
         ql_map_zero(slots * sizeof(uint16_t), (void **)&made->children) != QL_OK) {
@@ -102,11 +103,13 @@ int index_hold(ql_hnsw *index, uint32_t slots)
 int ql_hnsw_create(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed,
                    ql_hnsw **index)
 {
+    const uint64_t offsets[SECTIONS] = {0}; /* In no file. */
+
     if (degree == 0) degree = DEGREE_DEFAULT;
     if (ef_construction == 0) ef_construction = EF_CONSTRUCTION_DEFAULT;
     if (degree > DEGREE_MAX || degree < 4 || ef_construction > EF_CONSTRUCTION_MAX)
         return QL_E_INVALID;
-    return index_make(vectors, (degree + 15) / 16 * 16, ef_construction, seed, index);
+    return index_make(vectors, (degree + 15) / 16 * 16, ef_construction, seed, offsets, index);
 }
 
 void ql_hnsw_close(ql_hnsw *index)

@@ -77,8 +77,9 @@ struct ql_hnsw {
 };
 
 /* hnsw.c */
+/* offsets: where the sections stand in the file that will be mapped */
 int index_make(ql_vectors *vectors, uint32_t degree, uint32_t ef_construction, uint64_t seed,
-               ql_hnsw **index);
+               const uint64_t *offsets, ql_hnsw **index);
 /* Count the first `slots` slots as our own memory: the writer is about to fill, or copy, them. */
 int index_hold(ql_hnsw *index, uint32_t slots);
 int walk_take(ql_hnsw *index, uint32_t width, walk **taken);

@@ -199,6 +199,9 @@ int ql_file_sync(int fd);
 int ql_map_reserve(size_t size_bytes, void **base);
 /* zeroed private memory, paid for page by page as it is touched */
 int ql_map_zero(size_t size_bytes, void **base);
+/* The same at an address like `offset` (a multiple of the page), modulo 2 MiB: a file mapped there
+ * from that offset has huge pages where the page cache holds it in such. */
+int ql_map_zero_like(size_t size_bytes, uint64_t offset, void **base);
 /* Place size_bytes of a file from offset (a multiple of 4096) at `at`, inside memory reserved
  * above. It may reach past the file's end, where it must not be touched. private: writable here,
  * and the file never changes. */

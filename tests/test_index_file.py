@@ -63,6 +63,19 @@ def test_an_opened_index_is_checked_by_whatever_uses_it_first(tmp_path: Path) ->
         vectors.near(rows[:1], index=opened, k=5, exact=True)
 
 
+def test_links_and_codes_are_mapped_where_huge_pages_fit(tmp_path: Path) -> None:
+    vectors, index = built(tmp_path, rows_of(300))
+    path = tmp_path / "index"
+    index.save(str(path))
+    opened = Hnsw.open(vectors, str(path))
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    parts = [line.split() for line in lines if line.endswith(str(path))]
+    starts = {int(part[2], 16): int(part[0].partition("-")[0], 16) for part in parts}
+    for offset in (min(starts), max(starts)):  # The links come first, the codes last.
+        assert (starts[offset] - offset) % 2**21 == 0
+    assert opened.covered == 300
+
+
 def test_a_hostile_index_with_right_checksums_cannot_leave_its_arrays(tmp_path: Path) -> None:
     rows = rows_of(300)
     rows[100:110] = rows[50]
