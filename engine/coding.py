@@ -40,7 +40,7 @@ def metadata(data: Sequence[Any]) -> tuple[list[tuple[str, list[Any]]], bool]:
 
 def coded(values: list[Any], places: NDArray[np.intp], count: int) -> Content:
     """The page of a column whose values are those of the nodes at `places`."""
-    if values.count(values[0]) == len(values) and len(set(map(type, values))) == 1:
+    if values and values.count(values[0]) == len(values) and len(set(map(type, values))) == 1:
         values = values[:1]  # One of all: coded once, and spread over the nodes.
     keys, numbers, texts, others = _distinct(values)
     table = dict.fromkeys(keys, ASK)

@@ -172,6 +172,14 @@ def test_a_view_from_before_sees_its_own_values(store: ql.Store) -> None:
         assert len(bitmaps.to_nodes(after.matching({"n": 7}))) == 10
 
 
+def test_a_page_may_lose_all_its_nodes(store: ql.Store) -> None:
+    with store.transaction() as txn:
+        for id in IDS[:4]:
+            txn.forget(id)
+    with store.snapshot() as view:
+        assert bitmaps.to_nodes(view.matching({"n": 1})).tolist() == [4, 7]
+
+
 def test_a_killed_commit_leaves_the_facets_of_before(store: ql.Store) -> None:
     child = os.fork()
     if child == 0:
