@@ -26,7 +26,7 @@ class Kept:
         self.words: Any = None  # A WordView, which that file imports this one for.
         self._found: dict[str, Bitmap] = {}
         self._claim = memory.Claim()
-        memory.caches.add(self)
+        memory.caches[self] = None
 
     def get(self, condition: str) -> Bitmap | None:
         return self._found.get(condition)

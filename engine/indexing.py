@@ -47,7 +47,7 @@ class VectorIndex:
         self.curve: Curve = ()  # Of the last generation: which width gives which recall.
         self.damage: str | None = None  # Why the last generation cannot be used.
         self._kept = 0  # Dead rows that a sweep left or would leave, when they were last counted.
-        memory.caches.add(self)
+        memory.caches[self] = None
 
     def _fits(self, rows: int) -> bool:
         """Whether the links of so many rows leave enough of the memory to others."""

@@ -32,7 +32,7 @@ class Cache(Protocol):
         """Give back what is not in use; must not wait for a lock."""
 
 
-caches: "weakref.WeakSet[Cache]" = weakref.WeakSet()
+caches: "weakref.WeakKeyDictionary[Cache, None]" = weakref.WeakKeyDictionary()
 _limits: "weakref.WeakKeyDictionary[object, int]" = weakref.WeakKeyDictionary()
 
 
@@ -58,7 +58,9 @@ def set_limit(handle: object, size_bytes: int | None) -> None:
 
 def limit() -> int | None:
     """The limit of this process."""
-    return min(_limits.values(), default=None)
+    handles = (ref() for ref in _limits.keyrefs())  # A list, whatever other threads do meanwhile.
+    limits = (_limits.get(handle) for handle in handles if handle is not None)
+    return min((found for found in limits if found is not None), default=None)
 
 
 def stats() -> dict[str, int | None]:
@@ -68,8 +70,10 @@ def stats() -> dict[str, int | None]:
 
 def shrink() -> None:
     """Empty all caches."""
-    for cache in list(caches):
-        cache.shrink()
+    for ref in caches.keyrefs():  # A list: other threads open snapshots meanwhile.
+        cache = ref()
+        if cache is not None:
+            cache.shrink()
 
 
 def make_room() -> None:

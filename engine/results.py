@@ -44,7 +44,7 @@ class Results:
         self._misses = 0
         self._lock = threading.Lock()
         self._claim = memory.Claim()
-        memory.caches.add(self)
+        memory.caches[self] = None
 
     def answer(
         self,

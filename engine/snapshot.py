@@ -54,9 +54,9 @@ class Snapshot(Nearness):
             self._logs = directory.refresh(self._catalog, self._head)
             self._edge_log = self._logs.associations_of(self._head)
             state = (self._catalog.number, self._head.commit, self._head.generation)
-            if directory.kept.state != state:
-                directory.kept = bitmaps.Kept(state)
-            self._kept = directory.kept
+            self._kept = directory.kept  # Read once: another thread may put its state's there.
+            if self._kept.state != state:
+                self._kept = directory.kept = bitmaps.Kept(state)
         except BaseException:
             self._catalog.abort()
             raise

@@ -131,7 +131,7 @@ class Tiers:
         self._lock = threading.Lock()
         self._claim = memory.Claim()
         self._table_claim = memory.Claim()
-        memory.caches.add(self)
+        memory.caches[self] = None
 
     def shrink(self) -> None:
         """Forget which records were read, and what their scores need."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import quillian as ql
 from quillian import bitmaps, filters
+from quillian.bitmaps import Kept
 from quillian.records import Concept
 
 CONCEPTS = [
@@ -142,3 +143,26 @@ def test_snapshots_of_one_state_share_what_a_filter_found(tmp_path: Path) -> Non
                 after.matching({"n": n})
             assert after.matched({"n": 0}) is None
             assert after.matched({"n": 39}) is not None
+
+
+def test_what_another_thread_keeps_of_another_state_is_not_taken(atlas: ql.Store) -> None:
+    directory = atlas._open_directory()
+    where = {"id": "paris"}
+    with atlas.snapshot() as view:
+        state = view._kept.state
+        wanted = [concept.node for concept in view.concepts(where)]
+
+    class Passing(Kept):
+        """When its state is looked at, another snapshot puts its own there."""
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "state":
+                directory.kept = other
+            return super().__getattribute__(name)
+
+    other = Kept((0, 0, 0))
+    other.put(repr(where), np.zeros(1, np.uint64))
+    directory.kept = Passing(state)
+    with atlas.snapshot() as view:
+        assert [concept.node for concept in view.concepts(where)] == wanted
+    assert len(wanted) == 1

@@ -23,6 +23,7 @@ from quillian.bindings import memory as core
 from quillian.bindings.hnsw import Hnsw
 from quillian.bindings.limits import MEMORY_BYTES_MIN
 from quillian.bindings.vectors import Vectors
+from quillian.bitmaps import Kept
 
 MiB = 1 << 20
 LIMIT = 40 * MiB
@@ -108,6 +109,35 @@ def test_stats_tells_what_is_held_and_the_limit(limited: ql.Store) -> None:
     told = limited.stats()["memory"]
     assert told["limit_bytes"] == MEMORY_BYTES_MIN
     assert 0 < told["held_bytes"] < MEMORY_BYTES_MIN
+
+
+def test_caches_and_limits_may_come_and_go_while_others_are_looked_at() -> None:
+    class Handle:
+        pass
+
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            _ = [Kept((number,)) for number in range(50)]
+            handles = [Handle() for _ in range(50)]
+            for handle in handles:
+                memory.set_limit(handle, 1 << 40)
+
+    others = [threading.Thread(target=come_and_go) for _ in range(2)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for other in others:
+            other.start()
+        for _ in range(2_000):
+            memory.shrink()
+            assert memory.limit() in (1 << 40, None)
+    finally:
+        sys.setswitchinterval(interval)
+        ended.set()
+        for other in others:
+            other.join()
 
 
 def test_the_least_limit_holds_and_ends_with_its_handle(limited: ql.Store, tmp_path: Path) -> None:

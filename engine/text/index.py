@@ -89,7 +89,7 @@ class WordIndex:
         self._open: dict[str, WordsSegment] = {}
         self._layers: tuple[tuple[str, ...], tuple[Layer, ...]] = ((), ())
         self._tail = WordTail(0, self.analyser, phrases=positions)
-        memory.caches.add(self)
+        memory.caches[self] = None
 
     def shrink(self) -> None:
         """Forget what was read of the tail; views that use it keep theirs."""
