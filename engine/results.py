@@ -130,19 +130,6 @@ class Results:
         }
 
 
-def _reached(selection: Selection) -> list[Selection]:
-    """A selection, what it was made from, and what sub-queries gave."""
-    found, waiting = [], [selection]
-    while waiting:
-        made = waiting.pop()
-        found.append(made)
-        if made.step is not None:
-            waiting += made.step.inputs
-            if made.step.source is not None:
-                waiting.append(made.step.source)
-    return found
-
-
 def _copied(selection: Selection) -> Selection:
     """A copy that shares nothing which its owner could change, and no snapshot."""
     made = copy.copy(selection)
@@ -181,7 +168,7 @@ def _locked(array: NDArray[Any]) -> NDArray[Any]:
 
 def _size_of(selection: Selection) -> int:
     size = 0
-    for made in _reached(selection):
+    for made in selection.reached():
         parts = [made._ids, made._scores, *made.columns.values(), made.question.vector]
         parts.append(None if made.step is None else made.step.parents)
         size += ENTRY_BYTES + sum(x.nbytes for x in parts if isinstance(x, np.ndarray))

@@ -246,6 +246,17 @@ class Selection:
             at = at.step.source
         return chain[::-1]
 
+    def reached(self) -> list["Selection"]:
+        """This one, what it was made from, and what sub-queries gave."""
+        found: list[Selection] = []
+        waiting: list[Selection | None] = [self]
+        while waiting:
+            made = waiting.pop()
+            if made is not None:
+                found.append(made)
+                waiting += () if made.step is None else (made.step.source, *made.step.inputs)
+        return found
+
     def to_dict(self) -> dict[str, list[Any]]:
         """Columns as lists: id, score, text, name and the operators' own."""
         return {
@@ -276,7 +287,7 @@ class Selection:
                 at, rows = step.source, np.unique(parents[parents >= 0])
                 if len(rows):  # Else a start of everything would be read just to keep nothing.
                     at._keep(at.ids[rows], self._kept)
-        for made in self.chain():
+        for made in self.reached():
             made._reader = None
         return self
 

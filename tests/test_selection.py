@@ -1,5 +1,7 @@
 """Selection: rows, provenance, views, life after its snapshot."""
 
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,19 @@ def test_rows_of_a_closed_store_are_as_they_were(path: Path) -> None:
     assert {row.id: row.concept for row in found} == wanted
     assert found.concepts() == [wanted[id] for id in found.to_dict()["id"]]
     assert {type(x) for x in found.concepts()} == {ql.Concept}
+
+
+def test_an_answer_can_be_pickled_and_copied(path: Path) -> None:
+    with ql.open(path, dim=DIM) as store:
+        store.add_many(["word", "word two"], ids=["a", "b"], vectors=np.eye(DIM)[:2])
+        store.link("a", "b", "next")
+        found = store.search("word", vector=np.ones(DIM))
+        assert found.step is not None
+        assert {x._reader for x in found.reached()} == {None}  # It keeps no ended snapshot.
+    for again in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert again.to_dict() == found.to_dict()
+        assert again.explain() == found.explain()
+        assert [row.why for row in again] == [row.why for row in found]
 
 
 def test_a_record_that_is_damaged_is_an_error_when_its_row_is_read(atlas: ql.Store) -> None:
