@@ -18,6 +18,8 @@ from .records import Concept
 from .selection import F4, Float32, Nodes, Question, Selection
 from .vectors import as_vectors
 
+_REAL = (float, int, np.floating, np.integer)
+
 
 class Nearness(Addressing):
     """The part of a Snapshot that compares vectors."""
@@ -77,8 +79,8 @@ class Nearness(Addressing):
             raise InvalidError(f"want an integer k >= 1, got {k!r}")
         if ef is not None and not is_count(ef):
             raise InvalidError(f"want an integer ef 1..{CONCEPTS_MAX}, got {ef!r}")
-        if not 0 < recall <= 1:
-            raise InvalidError(f"want a recall in (0, 1], got {recall}")
+        if not isinstance(recall, _REAL) or not 0 < recall <= 1:
+            raise InvalidError(f"want a recall in (0, 1], got {recall!r}")
         query = self._asked(selection.question)
         if self._head.vectors == 0:
             return selection.derive(operator, np.empty(0, np.uint64), np.empty(0, np.float32))

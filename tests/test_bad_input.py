@@ -206,6 +206,12 @@ def test_k_is_a_count(atlas: ql.Store, wrong: Any, method: str | None) -> None:
         atlas.search("city", wrong, method=method)
 
 
+@pytest.mark.parametrize("wrong", ["x", None, 0, 1.1, float("nan")])
+def test_recall_is_a_share(atlas: ql.Store, wrong: Any) -> None:
+    with atlas.snapshot() as view, pytest.raises(ql.InvalidError, match="want a recall"):
+        view.near(np.ones(DIM), recall=wrong)
+
+
 def test_an_operator_has_a_name_of_its_own() -> None:
     with pytest.raises(ql.InvalidError, match=r"want another name .* got 'Near'"):
         type("Near", (ql.Operator,), {})
