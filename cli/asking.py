@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import rendering
-from .options import json_option, store_argument
+from .options import existing_store_argument, json_option
 
 if TYPE_CHECKING:
     from ..asking import Answer
@@ -20,7 +20,7 @@ LABEL_MAX = 40
 
 
 @click.command(short_help="Answer a question, with paths and bounds.")
-@store_argument
+@existing_store_argument
 @click.argument("question")
 @click.option("-k", type=click.IntRange(1), default=5, show_default=True, help="How many of each.")
 @click.option(

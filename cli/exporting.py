@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from . import rendering
-from .options import json_option, store_argument
+from .options import existing_store_argument, json_option
 
 
 @click.command(short_help="Write a store as JSON lines or GraphML.")
-@store_argument
+@existing_store_argument
 @click.option(
     "--format",
     "format",

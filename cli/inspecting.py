@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import rendering
-from .options import json_option, store_argument
+from .options import existing_store_argument, json_option
 
 if TYPE_CHECKING:
     from ..snapshot import Snapshot
@@ -15,7 +15,7 @@ EXIT_CORRUPT = 4
 
 
 @click.command(short_help="Show concepts and their associations.")
-@store_argument
+@existing_store_argument
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option(
     "--neighbours", type=click.IntRange(0), default=20, show_default=True, help="Shown at most."
@@ -71,7 +71,7 @@ def show_concept(found: dict[str, Any], limit: int) -> None:
 
 
 @click.command(short_help="Show counts, types and sizes of a store.")
-@store_argument
+@existing_store_argument
 @json_option
 def stats(store: Path, as_json: bool) -> None:
     """Show what STORE holds: counts, association types, index, sizes on disk.
@@ -97,7 +97,7 @@ def stats(store: Path, as_json: bool) -> None:
 
 
 @click.command(short_help="Read everything and name what is damaged.")
-@store_argument
+@existing_store_argument
 @json_option
 @click.pass_context
 def check(ctx: click.Context, store: Path, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from . import rendering
-from .options import existing_store_argument, json_option, store_argument, timeout_option
+from .options import existing_store_argument, json_option, timeout_option
 
 
 @click.command(short_help="Rebuild what can be, and name what is lost.")
@@ -65,7 +65,7 @@ def compact(store: Path, lock_timeout: float, as_json: bool) -> None:
 
 
 @click.command(short_help="Copy a store that may be in use.")
-@store_argument
+@existing_store_argument
 @click.argument("target", type=click.Path(path_type=Path))
 @json_option
 def backup(store: Path, target: Path, as_json: bool) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from . import rendering
-from .options import json_option, store_argument, timeout_option
+from .options import existing_store_argument, json_option, timeout_option
 
 
 @click.command(short_help="Set one association between two concepts.")
-@store_argument
+@existing_store_argument
 @click.argument("source")
 @click.argument("target")
 @click.argument("type")
@@ -37,12 +37,8 @@ def link(
     Example:
       quillian link brain paris france capital_of --confidence 0.98 --origin atlas
     """
-    from ..errors import NotFoundError
-    from ..layout import CATALOG
     from ..store import open
 
-    if not (store / CATALOG).is_file():
-        raise NotFoundError(f"there is no store at {store}; create it with quillian ingest")
     with open(store, lock_timeout=lock_timeout) as opened:
         opened.link(source, target, type, **fields)
     if as_json:

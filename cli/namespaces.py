@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from . import rendering
-from .options import json_option, store_argument
+from .options import existing_store_argument, json_option
 
 
 @click.command(short_help="List namespaces, or drop one with its concepts.")
-@store_argument
+@existing_store_argument
 @click.option("--drop", metavar="NAME", help="Remove this one with all of its concepts.")
 @json_option
 def namespaces(store: Path, drop: str | None, as_json: bool) -> None:

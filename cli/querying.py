@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import rendering
-from .options import json_option, store_argument, where_option
+from .options import existing_store_argument, json_option, where_option
 
 if TYPE_CHECKING:
     from ..query import Operator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Find the concepts that fit a text or a vector.")
-@store_argument
+@existing_store_argument
 @click.argument("text", required=False)
 @click.option(
     "--vector",

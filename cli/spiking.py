@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import rendering
-from .options import json_option, store_argument
+from .options import existing_store_argument, json_option, store_argument
 
 if TYPE_CHECKING:
     from ..spiking import Network
@@ -69,7 +69,7 @@ def import_(genome: Path, store: Path, as_json: bool) -> None:
 
 
 @npu.command(short_help="Write the network in a store as a genome.")
-@store_argument
+@existing_store_argument
 @click.argument("genome", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--title", default="", help="The title of the genome.")
 @json_option
@@ -98,7 +98,7 @@ def export(store: Path, genome: Path, title: str, as_json: bool) -> None:
 
 
 @npu.command(short_help="Run bursts of the network in a store.")
-@store_argument
+@existing_store_argument
 @click.option(
     "--bursts",
     type=click.IntRange(0, 1_000_000),

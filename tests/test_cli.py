@@ -268,13 +268,6 @@ def test_query_spreads_along_the_types_asked_for(brain: Path) -> None:
     assert "Spread(" in run(*command, "--explain").stdout
 
 
-def test_query_of_a_missing_store_says_so(tmp_path: Path) -> None:
-    result = run("query", tmp_path / "none", "x")
-    assert result.exit_code == 3
-    assert result.stderr.startswith("error: there is no store at")
-    assert not (tmp_path / "none").exists()
-
-
 def test_query_without_an_embedder_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one")
     assert run("ingest", tmp_path / "s", tmp_path / "a.txt", "--no-embed").exit_code == 0

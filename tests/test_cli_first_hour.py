@@ -1,6 +1,7 @@
 """The command line as a newcomer meets it: own notes, filters alone, a slip of the keys."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,20 @@ def test_a_refused_ingest_leaves_no_store_and_keeps_one_that_was_there() -> None
     ql.open(Path("empty"), dim=8).close()
     assert run("ingest", "empty", "bad.jsonl", "--no-embed").exit_code != 0
     assert Path("empty").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "query STORE x", "ask STORE x", "get STORE x", "stats STORE", "check STORE", "repair STORE",
+        "compact STORE", "export STORE", "link STORE a b c", "backup STORE copy",
+        "namespaces STORE", "namespaces STORE --drop x", "npu run STORE --save",
+    ],
+)  # fmt: skip
+def test_a_missing_store_is_named_and_not_created(tmp_path: Path, command: str) -> None:
+    words = command.replace("copy", str(tmp_path / "copy")).split()
+    result = run(*(str(tmp_path / "none") if word == "STORE" else word for word in words))
+    assert result.exit_code == 3
+    said = r"error: there is no store at .*; create it with quillian ingest"
+    assert re.match(said, result.stderr)
+    assert not (tmp_path / "none").exists()
