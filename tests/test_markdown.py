@@ -79,6 +79,13 @@ def test_name_alone_leads_to_the_document_nearest_to_the_top() -> None:
     assert edges(found, "links_to") == [("a.md", "x/b.md")]
 
 
+def test_name_in_other_case_leads_there_if_none_is_written_so() -> None:
+    found = read("[[Anna Smith]]", others=("people/anna smith.md",))
+    assert edges(found, "links_to") == [("a.md", "people/anna smith.md")]
+    found = read("[[B]]", others=("b.md", "x/B.md"))
+    assert edges(found, "links_to") == [("a.md", "x/B.md")]
+
+
 def test_long_section_is_parted_between_paragraphs() -> None:
     paragraph = "word " * (SECTION_CHARS // 15)
     found = sections(read("# T\n\n" + "\n\n".join([paragraph] * 5)))

@@ -13,7 +13,8 @@ concepts instead of adding new ones. Headings are those of CommonMark with `#`, 
 fences. The fields of a block between `---` at the start of a file (front_matter.py) are metadata of
 the document and of its sections.
 A link leads to a file by its path from the linking one, else by its name alone (the file nearest to
-the top); what leads out of the files that are read stays text.
+the top), if need be in other case, as note takers have it; what leads out of the files that are
+read stays text.
 """
 
 import posixpath
@@ -72,10 +73,12 @@ class Documents:
     def __init__(self, ids: Iterable[str] = ()) -> None:
         self._ids = frozenset(ids)
         self._by_name: dict[str, str] = {}
+        self._by_folded: dict[str, str] = {}
         for id in sorted(self._ids, key=lambda x: (x.count("/"), x)):
             path = PurePosixPath(id)
             for name in (path.name, path.stem):
                 self._by_name.setdefault(name, id)
+                self._by_folded.setdefault(name.casefold(), id)
 
     def targets(self, text: str, id: str) -> Iterator[str]:
         """Ids of the other documents that a text of document `id` links to."""
@@ -86,7 +89,8 @@ class Documents:
             place = posixpath.normpath(posixpath.join(posixpath.dirname(id), link))
             ends = (place, f"{place}.md", f"{place}.markdown")
             found = next((x for x in ends if x in self._ids), None)
-            found = found or self._by_name.get(PurePosixPath(link).name)
+            name = PurePosixPath(link).name
+            found = found or self._by_name.get(name) or self._by_folded.get(name.casefold())
             if found and found != id:
                 yield found
 
