@@ -64,11 +64,11 @@ def test_a_long_log_is_folded_in_the_background_and_opening_reads_the_rest(graph
     model: Model = {}
     for _ in range(30):
         link(graph, rng, 30, model)
-    wait(graph)
+        wait(graph)  # A fold leaves what is linked meanwhile, which may be all the rest.
     state = graph.stats()["extents"]
     assert state["fold"] > 0
     assert state["failure"] is None
-    assert state["records_behind"] < 500
+    assert state["records_behind"] <= 200
     assert len(files(graph.path)) == 2
     graph.close()
     with ql.open(graph.path) as store:
