@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ClosedError
 from ._core import ffi, lib
@@ -10,6 +10,14 @@ from .status import check
 from .vectors import HANDLE_BYTES, Vectors
 
 COUNT_ONLY = 2**32 - 1  # More than there can be: a sweep of so many at least changes nothing.
+
+
+class Scored(NamedTuple):
+    """Rows scored to link new ones, and in sweeps for parents of orphans and for cleaned lists."""
+
+    linking: int
+    adopting: int
+    cleaning: int
 
 
 class Hnsw:
@@ -72,6 +80,13 @@ class Hnsw:
     def removed(self) -> int:
         """Rows that were swept out."""
         return int(lib.ql_hnsw_removed(self.handle))
+
+    @property
+    def scored(self) -> Scored:
+        """Rows that this handle scored to change links."""
+        out = ffi.new("uint64_t[]", len(Scored._fields))
+        lib.ql_hnsw_scored(self.handle, out)
+        return Scored(*out)
 
     def sweep(self, commit: int, *, threads: int = 1, least: int = 1) -> int:
         """Take rows that died at or before `commit` out of all lists; returns how many there are.

@@ -90,7 +90,7 @@ typedef struct batch {
 
 /* Is some selected slot so much closer to the candidate than the base is, that the candidate is
  * reached through it? */
-static int is_reached(const worker *self, candidate c, const uint32_t *selected, uint32_t n)
+static int is_reached(worker *self, candidate c, const uint32_t *selected, uint32_t n)
 {
     const ql_hnsw *index = self->batch->index;
     /* Minus a dot product has no zero to scale from. */
@@ -102,6 +102,7 @@ static int is_reached(const worker *self, candidate c, const uint32_t *selected,
     for (uint32_t i = 0; i < n; i += TOGETHER) {
         uint32_t part = n - i < TOGETHER ? n - i : TOGETHER;
         index_distances(index, &aim, 0, selected + i, part, distances);
+        self->cost.distances += part;
         for (uint32_t j = 0; j < part; j++)
             if (alpha * distances[j] <= c.distance) return 1;
     }
@@ -110,7 +111,7 @@ static int is_reached(const worker *self, candidate c, const uint32_t *selected,
 
 /* From n candidates, nearest first, add a diverse choice to the `kept` slots that stand in selected
  * already. */
-static uint32_t choose(const worker *self, const candidate *candidates, uint32_t n,
+static uint32_t choose(worker *self, const candidate *candidates, uint32_t n,
                        uint32_t *selected, uint32_t kept)
 {
     const ql_hnsw *index = self->batch->index;
@@ -155,6 +156,7 @@ static void seek(worker *self, uint32_t item)
         for (; n < DEGREE_MAX && at < work->from + work->n; at++)
             if (at != slot) slots[n++] = at;
         index_distances(index, &self->walk->aim, 0, slots, n, distances);
+        self->cost.distances += n;
         for (uint32_t i = 0; i < n; i++)
             beam_add(self->walk, index->ef_construction, distances[i], slots[i]);
     }
@@ -264,6 +266,7 @@ static uint32_t choose_again(worker *self, uint32_t base, candidate *candidates,
         uint32_t part = n - i < DEGREE_MAX ? n - i : DEGREE_MAX;
         for (uint32_t j = 0; j < part; j++) slots[j] = candidates[i + j].slot;
         index_distances(index, &self->walk->aim, 0, slots, part, distances);
+        self->cost.distances += part;
         for (uint32_t j = 0; j < part; j++) candidates[i + j].distance = distances[j];
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -343,6 +346,15 @@ static void spread(batch *work, uint32_t items, void (*step)(worker *, uint32_t)
     while (--started) pthread_join(work->workers[started].thread, NULL);
 }
 
+/* Say in the index what the threads scored since the last time. */
+static void tell(batch *work, uint32_t what)
+{
+    for (uint32_t i = 0; i < work->threads; i++) {
+        atomic_fetch_add(&work->index->scored[what], work->workers[i].cost.distances);
+        work->workers[i].cost = (ql_cost){0};
+    }
+}
+
 static void group(batch *work)
 {
     order_keys(work->edges, work->edge_count);
@@ -387,6 +399,7 @@ static int link_batch(batch *work, uint32_t until)
         atomic_store_explicit(&index->covered, work->from + work->n, memory_order_release);
         router_refresh(index);
         walks_give(work);
+        tell(work, QL_SCORED_LINKING);
     }
     return status;
 }
@@ -608,7 +621,9 @@ static void sweep(batch *work, uint64_t commit, uint32_t marked)
 
     if (atomic_load(&index->swept) < commit) atomic_store(&index->swept, commit);
     adopt(work);
+    tell(work, QL_SCORED_ADOPTING);
     spread(work, work->covered, clean);
+    tell(work, QL_SCORED_CLEANING);
     drop_marked(work);
     atomic_fetch_add(&index->removed, marked);
     router_refresh(index);

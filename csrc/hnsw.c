@@ -30,7 +30,6 @@
 
 #define DEGREE_DEFAULT 32u
 #define EF_CONSTRUCTION_DEFAULT 200u
-#define EF_CONSTRUCTION_MAX 65536u
 
 static void walk_free(walk *scratch)
 {
@@ -132,6 +131,11 @@ void ql_hnsw_close(ql_hnsw *index)
 uint32_t ql_hnsw_covered(const ql_hnsw *index)
 {
     return atomic_load_explicit(&index->covered, memory_order_acquire);
+}
+
+void ql_hnsw_scored(const ql_hnsw *index, uint64_t *scored)
+{
+    for (uint32_t i = 0; i < QL_SCORED; i++) scored[i] = atomic_load(&index->scored[i]);
 }
 
 uint32_t ql_hnsw_removed(const ql_hnsw *index)

@@ -17,6 +17,7 @@
 #define ROUTERS 64u
 #define WALKS_KEPT 16u
 #define DEGREE_MAX CODES_AT_ONCE
+#define EF_CONSTRUCTION_MAX 65536u
 
 #define TOUCHED_MAX                                                                                \
     16384u /* visited slots remembered one by one; beyond, the whole bitmap is cleared */
@@ -60,6 +61,7 @@ struct ql_hnsw {
     _Atomic uint32_t removed; /* slots that were swept out */
     /* who sees less than this commit may miss slots that were swept out, and scans */
     _Atomic uint64_t swept;
+    _Atomic uint64_t scored[QL_SCORED]; /* rows that its writers scored, by what for */
     _Atomic uint32_t router[ROUTERS];
     uint32_t slots_max;       /* of the vectors, which may be closed first */
     uint32_t degree;          /* a multiple of 16: lists are whole cache lines */

@@ -156,7 +156,8 @@ static int header_read(const ql_vectors *vectors, int fd, header *head)
     if (head->dim != vectors->dim || head->metric != (uint32_t)vectors->metric) return QL_E_CORRUPT;
     if (memcmp(head->uuid, vectors->uuid, sizeof head->uuid) != 0) return QL_E_CORRUPT;
     if (head->degree < 16 || head->degree > DEGREE_MAX || head->degree % 16) return QL_E_CORRUPT;
-    if (head->covered > ql_vectors_count(vectors) || !head->ef_construction) return QL_E_CORRUPT;
+    if (head->covered > ql_vectors_count(vectors)) return QL_E_CORRUPT;
+    if (!head->ef_construction || head->ef_construction > EF_CONSTRUCTION_MAX) return QL_E_CORRUPT;
     if ((uint64_t)info.st_size != section_offset(shape_of(head), SECTIONS)) return QL_E_CORRUPT;
     return QL_OK;
 }

@@ -141,6 +141,13 @@ int ql_hnsw_sweep(ql_hnsw *index, uint64_t commit, uint32_t threads, uint32_t le
                   uint32_t *marked);
 uint32_t ql_hnsw_covered(const ql_hnsw *index);
 uint32_t ql_hnsw_removed(const ql_hnsw *index); /* slots that were swept out, ever */
+/* Rows that this handle scored to change links, by what for: to link new slots; in sweeps to give a
+ * parent to those that lost theirs, and to choose lists again. */
+#define QL_SCORED_LINKING 0
+#define QL_SCORED_ADOPTING 1
+#define QL_SCORED_CLEANING 2
+#define QL_SCORED 3
+void ql_hnsw_scored(const ql_hnsw *index, uint64_t *scored);
 /* written to path, fsynced; the caller publishes it */
 int ql_hnsw_save(const ql_hnsw *index, const char *path);
 /* Map what was saved. Its bytes are compared with their checksums by the first call that uses them:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from quillian.bindings._core import lib
 from quillian.bindings.hnsw import Hnsw
+from quillian.bindings.kernels import crc32c
 from quillian.errors import CorruptError
 from test_hnsw import built, rows_of
 
@@ -74,6 +75,20 @@ def test_links_and_codes_are_mapped_where_huge_pages_fit(tmp_path: Path) -> None
     for offset in (min(starts), max(starts)):  # The links come first, the codes last.
         assert (starts[offset] - offset) % 2**21 == 0
     assert opened.covered == 300
+
+
+@pytest.mark.parametrize("width", [0, 2**16 + 1, 2**32 - 16, 2**32 - 1])
+def test_a_width_that_no_index_is_made_with_is_damage(tmp_path: Path, width: int) -> None:
+    """Each row that is linked would fill a beam of it: gigabytes, or few places after 2**32."""
+    vectors, index = built(tmp_path, rows_of(300))
+    path = tmp_path / "index"
+    index.save(str(path))
+    data = bytearray(path.read_bytes())
+    data[24:28] = width.to_bytes(4, "little")
+    data[80:84] = crc32c(bytes(data[:80])).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(CorruptError):
+        Hnsw.open(vectors, str(path))
 
 
 def test_a_hostile_index_with_right_checksums_cannot_leave_its_arrays(tmp_path: Path) -> None:
