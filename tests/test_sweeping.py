@@ -76,6 +76,31 @@ def test_whatever_dies_the_rest_is_reached(tmp_path: Path, kind: str) -> None:
         assert recall(vectors, each, queries) >= 0.95
 
 
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
+@pytest.mark.parametrize("kind", ["random", "oldest", "cluster"])
+def test_what_lost_its_way_in_is_linked_again_for_next_to_nothing(
+    tmp_path: Path, kind: str, share: float
+) -> None:
+    rows = rows_of(1500)
+    vectors, index = built(tmp_path, rows)
+    built_for = index.scored
+    assert built_for.adopting == built_for.cleaning == 0
+    assert built_for.linking > 1500 * 200  # At least the beam of each.
+    orders = {
+        "random": np.random.default_rng(0).permutation(1500),
+        "oldest": np.arange(1500),
+        "cluster": np.argsort(((rows - rows[7]) ** 2).sum(axis=1)),
+    }
+    dead = orders[kind][: int(1500 * share)]
+    vectors.retire(dead.astype(np.uint32), commit=2)
+    index.sweep(2)
+    assert index.check() == 0
+    linking, adopting, cleaning = index.scored
+    assert linking == built_for.linking
+    assert 0 < cleaning < 0.3 * linking
+    assert adopting < 0.001 * linking
+
+
 def test_a_chain_of_equal_rows_loses_its_dead(tmp_path: Path) -> None:
     rows = rows_of(400)
     rows[100:110] = rows[50]
