@@ -1,4 +1,4 @@
-"""A search whose maps were taken from memory answers the same, and waits for what it touches only."""
+"""A search whose maps left memory answers the same, and waits for no more than it touches."""
 
 import ctypes
 import os
