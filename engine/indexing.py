@@ -15,7 +15,7 @@ from . import memory
 from .bindings.hnsw import COUNT_ONLY, Hnsw
 from .bindings.vectors import Vectors
 from .calibration import Curve, measure
-from .errors import CorruptError, LimitError
+from .errors import ClosedError, CorruptError, LimitError
 from .heads import Head
 from .layout import INDEX_MAGIC, draft_index_name, index_name
 from .syncing import sync
@@ -70,7 +70,8 @@ class VectorIndex:
             return
         try:
             self._mapped = Hnsw.open(self._rows, str(path))
-        except (CorruptError, LimitError):  # Damage is found by whoever opens the store.
+        except (ClosedError, CorruptError, LimitError):
+            # A store that was closed has nothing to give back; damage is found by whoever opens it.
             return
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from quillian.bindings.hnsw import Hnsw
 from quillian.bindings.limits import MEMORY_BYTES_MIN
 from quillian.bindings.vectors import Vectors
 from quillian.bitmaps import Kept
+from quillian.indexing import VectorIndex
 
 MiB = 1 << 20
 LIMIT = 40 * MiB
@@ -146,6 +147,21 @@ def test_the_least_limit_holds_and_ends_with_its_handle(limited: ql.Store, tmp_p
         limited.close()
         assert other.stats()["memory"]["limit_bytes"] == 1 << 30
     assert memory.limit() is None
+
+
+def test_an_index_that_was_closed_has_nothing_to_give_back(
+    limited: ql.Store, tmp_path: Path
+) -> None:
+    rows = Vectors(str(tmp_path), bytes(16), 8, writable=True)
+    rows.append(vectors(500), np.arange(500, dtype=np.uint32), commit=1)
+    index = VectorIndex(rows, tmp_path)
+    index.grow(500, 1, None)
+    draft, _, curve = index.write(1, lambda: True)
+    index.publish(draft, 1, curve)
+    index.close()
+    rows.close()
+    assert index in memory.caches
+    memory.shrink()
 
 
 def test_what_the_core_allocates_is_counted_and_given_back(tmp_path: Path) -> None:
