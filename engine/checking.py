@@ -172,6 +172,12 @@ def _words(directory: Directory, txn: CatalogTransaction) -> Iterator[Problem]:
             directory.words().segment(info.name).check()
         except (CorruptError, StorageError) as error:
             yield Problem("words", str(error), False)
+    head = txn.head()
+    changed = text_records.changes(txn, head.words_start, head.words_end)
+    if len(changed) != head.words_end - head.words_start:
+        yield Problem("words", "the log of changed texts lacks entries", False)
+    elif any(node >= head.next_node for node in changed):
+        yield Problem("words", "the log of changed texts names nodes that never were", False)
 
 
 def _associations(

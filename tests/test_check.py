@@ -91,6 +91,24 @@ def test_references_that_lead_nowhere_are_named(atlas: ql.Store) -> None:
     assert "counts 5 concepts" in messages
 
 
+def test_a_gap_in_the_log_of_changed_texts_is_named_and_mended(atlas: ql.Store) -> None:
+    path = atlas.path
+    before = [row.id for row in atlas.search("capital", method="words")]
+    atlas.close()
+    with lmdb.open(str(path / "catalog.mdb"), subdir=False) as env, env.begin(write=True) as txn:
+        cursor = txn.cursor()
+        assert cursor.set_range(b"W")
+        entry = cursor.value()
+        cursor.delete()
+        txn.put(b"W" + (1 << 40).to_bytes(8, "big"), entry)
+    with ql.open(path) as store:
+        (problem,) = store.check()
+        assert (problem.part, problem.lost) == ("words", False)
+        store.repair()
+        assert store.check() == []
+        assert [row.id for row in store.search("capital", method="words")] == before
+
+
 def test_rows_beyond_the_committed_ones_are_cut_at_open(atlas: ql.Store) -> None:
     path = atlas.path
     atlas.close()
