@@ -86,6 +86,7 @@ def move(
         index_curve=(),
     )
     directory.drop_generation(now.generation)
+    directory.tiers.take(txn.found_at, is_empty=False)  # A catalog written anew counts anew.
     logs = Logs(directory.path, now, directory.manifest, read_only=False)
     words = directory.words()
     try:

@@ -128,7 +128,10 @@ def _records(pages: Pages, folder: Path, found: Found) -> Iterator[Pair]:
 
 def _pairs(pages: Pages, found: Found) -> Iterator[Pair]:
     """What is there: behind the newest meta page that leads somewhere, then cut off from it."""
-    for meta in pages.metas():
+    metas = pages.metas()
+    if len(metas) == 1:  # LMDB writes them in turns: nobody knows which of them was the newer.
+        found.lost.append("the last commit may be lost: one of the two meta pages is damaged")
+    for meta in metas:
         entries = 0
         for reached, source in ((True, pages.pairs(meta)), (False, pages.stray(meta))):
             for key, value in source:

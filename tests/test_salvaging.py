@@ -197,6 +197,33 @@ def test_names_of_types_that_are_lost_are_told(atlas: ql.Store) -> None:
         assert store.check() == []
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_with_one_meta_page_nobody_knows_whether_it_is_the_last(copy: Path, number: int) -> None:
+    content = catalog(copy)
+    content[number * PAGE : (number + 1) * PAGE] = bytes(PAGE)
+    (copy / "catalog.mdb").write_bytes(content)
+    assert "the last commit may be lost" in " ".join(x.message for x in rescue(copy, 1) if x.lost)
+
+
+def test_a_salvaged_store_still_moves_records_between_tiers(path: Path) -> None:
+    with ql.open(path, dim=DIM, embedder="none", hot_bytes=100_000) as store:
+        store.add_many(["wolf " * 20] * 400)
+        content = catalog(path)
+        leaf = next(
+            number
+            for number in reversed(of_kind(content, 2))
+            if content[number * PAGE : (number + 1) * PAGE].count(b"wolf wolf") > 3
+        )
+        with (path / "catalog.mdb").open("r+b") as file:
+            file.seek(leaf * PAGE + 10)
+            file.write(b"\xff\xff")
+        assert any(problem.lost for problem in store.repair())
+        for _ in range(6):
+            store.add_many(["b"] * 1_500)
+        assert store.stats()["tiers"]["hot_bytes"] <= 100_000
+        assert store.check() == []
+
+
 def test_both_meta_pages_lost_need_a_backup(copy: Path) -> None:
     content = catalog(copy)
     content[: 2 * PAGE] = bytes(2 * PAGE)
