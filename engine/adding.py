@@ -112,8 +112,8 @@ class Adding(Snapshot):
         Columns are lists, NumPy or Arrow arrays, pandas Series, or iterators; data may be a data
         frame, whose rows become metadata; sources, kinds and namespaces may be one str.
         vectors (n, dim) of any kind of number (also bfloat16 of ml_dtypes), or a list in which
-        None means "embed the text".  All rows are checked
-        before any is written.  Identical texts are embedded once.
+        None means "embed the text".  All rows are checked before any is written.  Of every 1,024
+        texts, identical ones are embedded once.
         """
         columns = {"texts": texts, "ids": ids, "names": names, "data": data, "vectors": vectors}
         for what in ("texts", "ids", "names", "data"):
