@@ -1,9 +1,12 @@
 /* index_file.c: the graph of neighbours as one immutable, position-independent, checksummed file.
  *
- *   header   4,096 bytes: "QLHNSW\0\3", u32 format, u32 dim, u32 metric, u32 degree, u32
- * ef_construction, u32 covered, u64 seed, u8[16] uuid, u64 swept, u32 crc32c of each section, u32
- * crc32c of the bytes before, zeros links    covered * degree u32, padded with zeros to 4,096 chain
- * covered u32, padded parent   covered u32, padded codes    covered codes of codes.c, padded
+ *   header   4,096 bytes: "QLHNSW\0\3", u32 format, u32 dim, u32 metric, u32 degree,
+ *            u32 ef_construction, u32 covered, u64 seed, u8[16] uuid, u64 swept,
+ *            u32 crc32c of each section, u32 crc32c of the bytes before, zeros
+ *   links    covered * degree u32, padded with zeros to 4,096
+ *   chain    covered u32, padded
+ *   parent   covered u32, padded
+ *   codes    covered codes of codes.c, padded
  *
  * All little-endian.  The file is derived: whatever is wrong with it, it can be made again from the
  * rows.

@@ -98,6 +98,8 @@ def test_a_hostile_index_with_right_checksums_cannot_leave_its_arrays(tmp_path: 
     path = tmp_path / "index"
     index.save(str(path))
     data = path.read_bytes()
+    more = np.arange(300, 400, dtype=np.uint32)
+    vectors.append(rows_of(100, seed=5), more, commit=2)
     sections = (300 * 32 * 4, 300 * 4, 300 * 4)
     rng = np.random.default_rng(0)
     passed = 0
@@ -124,6 +126,7 @@ def test_a_hostile_index_with_right_checksums_cannot_leave_its_arrays(tmp_path: 
             hostile = Hnsw.load(vectors, str(path))
             passed += 1
             vectors.near(rows, index=hostile, k=5, ef=20)
+            hostile.extend(400)
             hostile.check()
         except CorruptError:
             continue
