@@ -54,7 +54,7 @@ class Linking(Adding):
         content["confidence"] = None if belief == 1 else belief
         content = {key: value for key, value in content.items() if value is not None}
         weight = checks.weight(weight)
-        if type not in self.type_numbers():
+        if not isinstance(type, str) or type not in self.type_numbers():
             self._check_types([type])
         if create:
             self._create_missing([[source], [target]])
@@ -144,7 +144,10 @@ class Linking(Adding):
 
     def _check_types(self, names: list[str]) -> None:
         known = self.type_numbers()
-        fresh = [name for name in dict.fromkeys(names) if name not in known]
+        try:
+            fresh = [name for name in dict.fromkeys(names) if name not in known]
+        except TypeError as error:
+            raise InvalidError(f"want each association type as str, {error}") from error
         for name in fresh:
             checks.name(name, "association type", TYPE_BYTES_MAX)
         if len(known) + len(fresh) > TYPES_MAX:

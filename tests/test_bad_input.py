@@ -57,6 +57,8 @@ CONCEPTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"on_conflict": "ignore"}, ql.InvalidError, "on_conflict"),
 ]
 LINKS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"type": ["near"]}, ql.InvalidError, "association type as str"),
+    ({"type": 7}, ql.InvalidError, "association type"),
     ({"weight": NAN}, ql.InvalidError, "weight"),
     ({"weight": 1e39}, ql.InvalidError, "float32"),
     ({"weight": "heavy"}, ql.InvalidError, "number"),
@@ -122,6 +124,13 @@ def test_bad_association_is_refused_before_anything_is_written(
     ends = [arguments.pop(name) for name in ("source", "target", "type")]
     with pytest.raises(error, match=message):
         atlas.link(*ends, **arguments)
+    untouched(atlas, before)
+
+
+def test_types_of_many_that_are_no_texts_are_refused(atlas: ql.Store) -> None:
+    before = atlas.stats()
+    with pytest.raises(ql.InvalidError, match="association type as str"):
+        atlas.link_many(["paris", "paris"], ["rome", "rome"], [["near"], ["near"]])
     untouched(atlas, before)
 
 
