@@ -118,10 +118,10 @@ class Transaction(Learning):
             )
         try:
             self._commit()
+            self._directory.beginnings.end(self._committed.commit)
         except BaseException:
             self._settle_failed_commit()
             raise
-        self._directory.beginnings.end(self._committed.commit)
         self._end()
         self._directory.work_if_due(self._committed)
 
@@ -228,11 +228,11 @@ class Transaction(Learning):
 
     def _end(self) -> None:
         self._ended = True
-        self._held = Claim()
         try:
             super().close()
         finally:
             self._writing.__exit__(None, None, None)
+        self._held = Claim()  # Last: an interrupt here must not keep the writer's lock.
 
     def __del__(self) -> None:
         self.abort()  # Else what it left pending would join the next transaction.
