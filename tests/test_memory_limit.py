@@ -220,15 +220,13 @@ def test_too_many_associations_at_once_are_refused(limited: ql.Store) -> None:
 
 
 def test_caches_give_way_to_work(path: Path) -> None:
-    gc.collect()
-    room = MEMORY_BYTES_MIN - core.held()  # Beside what other tests of this process left.
     with ql.open(path, dim=8, memory_limit=MEMORY_BYTES_MIN, cache_bytes=1 << 30) as store:
         store.add_many(ids=[str(i) for i in range(2_000)], vectors=vectors(2_000))
         for row in vectors(900):
             store.search(vector=row, k=1_000)
         kept = store.stats()["cache"]
         assert kept["entries"] < 900
-        assert room // 2 < kept["bytes"] < MEMORY_BYTES_MIN
+        assert MEMORY_BYTES_MIN // 4 < kept["bytes"] < MEMORY_BYTES_MIN  # Others hold some of it.
         store.add_many(ids=[f"more {i}" for i in range(2_000)])
         assert store.stats()["cache"]["bytes"] < kept["bytes"]
 
